@@ -7,7 +7,7 @@ from typing import Any
 
 
 def cell_tasks(result: dict[str, Any]) -> list[str]:
-    """A line for each cell: the accuracy on each task, and the parameters of the model."""
+    """Write a line for each cell: the accuracy on each task, and the parameters of the model."""
     rows = result["rows"]
     heads = {row["task"]: row["unit"] for row in rows}
     told = " | ".join(f"{task.replace('_', ' ')}: {unit}" for task, unit in heads.items())

@@ -104,7 +104,7 @@ def reset_before(o: Any, w: Any, u: Any, h: Any) -> tuple[Any, tuple[Any]]:
 
 
 def invented(o: Any, w: Any, u: Any, h: Any) -> tuple[Any, tuple[Any]]:
-    """A leaky unit with a multiplicative gate and a soft sign."""
+    """Take a step of a leaky unit with a multiplicative gate and a soft sign."""
     a_s, a_m = o.split(u + o.linear(h, w["U"]), 2)
     s = a_s / (1 + o.absolute(a_s))
     m = o.sigmoid(a_m * h)
@@ -113,7 +113,7 @@ def invented(o: Any, w: Any, u: Any, h: Any) -> tuple[Any, tuple[Any]]:
 
 
 def update_gate(o: Any, w: Any, u: Any, h: Any) -> tuple[Any, tuple[Any]]:
-    """The update gate RNN (Collins et al., 2017)."""
+    """Take a step of the update gate RNN (Collins et al., 2017)."""
     a_c, a_g = o.split(u + o.linear(h, w["U"]), 2)
     c, g = o.tanh(a_c), o.sigmoid(a_g)
     h = g * h + (1 - g) * c
@@ -121,7 +121,7 @@ def update_gate(o: Any, w: Any, u: Any, h: Any) -> tuple[Any, tuple[Any]]:
 
 
 def highway(o: Any, w: Any, u: Any, h: Any) -> tuple[Any, tuple[Any]]:
-    """A recurrent highway network of depth two (Zilly et al., 2017)."""
+    """Take a step of a recurrent highway network of depth two (Zilly et al., 2017)."""
     a_s, a_t = o.split(u + o.linear(h, w["U"]), 2)
     t = o.sigmoid(a_t)
     h = t * o.tanh(a_s) + (1 - t) * h

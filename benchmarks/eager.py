@@ -20,7 +20,7 @@ START = np.linspace(0.1, 0.9, SIZE)
 
 
 def chain(tanh: Callable[[Any], Any], x: Any) -> Any:
-    """OPS element-wise ops, one after another: tanh, multiply, add."""
+    """Apply OPS element-wise ops, one after another: tanh, multiply, add."""
     y = x
     for _ in range(OPS // 3):
         y = tanh(y)

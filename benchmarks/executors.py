@@ -28,7 +28,7 @@ KINDS: dict[str, Any] = {"explicit": Explicit(), "plan": Fused(PlanCore()), "c":
 
 
 def with_executor(executor: Any, job: Any) -> Any:
-    """A job that is run by one executor alone, or by the one that is chosen if none is given."""
+    """Return a job that is run by one executor alone, or by the chosen one if none is given."""
 
     def run() -> Any:
         before = list(EXECUTORS)

@@ -38,7 +38,7 @@ PRECISIONS = {"float32": "float32", "tf32": "tensorfloat32", "bfloat16": "BF16_B
 def jobs(
     cell: str, given: dict[str, Any], *, dtype: str = "float32", precision: str = "float32"
 ) -> dict[str, Job]:
-    """A training step with the input's product inside and outside of the scan."""
+    """Return training steps with the input's product inside and outside of the scan."""
     names = [name for name in given if name != "g"]
     w = {name: jnp.asarray(given[name], dtype) for name in names}
     g = jnp.asarray(given["g"], dtype)

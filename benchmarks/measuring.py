@@ -33,7 +33,7 @@ def in_turn(
     warm_ups: int = 2,
     before: Callable[[Callable[[], Any]], Any] = lambda job: None,
 ) -> dict[str, float]:
-    """The median seconds of each job, run one after another, round by round.
+    """Return the median seconds of each job, run one after another, round by round.
 
     `before(job)` is called, uncounted, ahead of every turn.
     """
@@ -99,7 +99,7 @@ def commit() -> str | None:
 
 
 def machine() -> dict[str, Any]:
-    """What the figures were measured on."""
+    """Return the machine and the versions that the figures were measured on."""
     versions = {package: _version(package) for package in PACKAGES if package in sys.modules}
     return {
         "processor": _processor(),

@@ -12,7 +12,7 @@ Job = Callable[[], list[Any]]
 
 
 def jobs(cell: str, given: dict[str, Any]) -> dict[str, Job]:
-    """A training step by each of the two that is installed."""
+    """Return a training step by each of the two that is installed."""
     found: dict[str, Job] = {}
     if importlib.util.find_spec("autograd"):
         found["autograd"] = _autograd(cell, given)
@@ -22,7 +22,7 @@ def jobs(cell: str, given: dict[str, Any]) -> dict[str, Job]:
 
 
 def _unrolled(ops: Any, stack: Callable[[list[Any]], Any], cell: str, w: dict[str, Any]) -> Any:
-    """All outputs, (T, B, H)."""
+    """Return all outputs, (T, B, H)."""
     now, ys = tuple(w[name] for name in cells.states(cell)), []
     for t in range(w["x"].shape[0]):
         y, now = cells.STEPS[cell](ops, w, ops.linear(w["x"][t], w["W"], w.get("b")), *now)

@@ -51,7 +51,7 @@ def facts(path: Path, steps: int, norms: Sequence[float] | None) -> dict[str, An
 
 
 def _counted_svg(root: ET.Element) -> dict[str, int]:
-    """Both our writer and Graphviz put nodes and edges in groups of these classes."""
+    """Count nodes and edges by the classes of groups that our writer and Graphviz share."""
     nodes = edges = backward = 0
     colors: dict[frozenset[str], str] = {}
     for group in root.iter(f"{SVG}g"):
@@ -65,7 +65,7 @@ def _counted_svg(root: ET.Element) -> dict[str, int]:
 
 
 def _backward(edge: ET.Element, colors: dict[frozenset[str], str]) -> bool:
-    """Whether an edge of Graphviz is drawn as a backward one."""
+    """Return whether an edge of Graphviz is drawn as a backward one."""
     source, arrow, target = (edge.findtext(f"{SVG}title") or "").partition("->")
     path = edge.find(f"{SVG}path")
     color = "" if path is None else path.get("stroke") or ""
@@ -86,14 +86,14 @@ def _counted_dot(text: str) -> dict[str, int]:
 
 
 def _labels(text: str) -> list[str]:
-    """The labels and tooltips of DOT, without the marks of its HTML."""
+    """Return the labels and tooltips of DOT, without the marks of its HTML."""
     plain = re.findall(r'\b(?:label|tooltip|xlabel)="((?:[^"\\]|\\.)*)"', text)
     rich = re.findall(r"\blabel=<(.*?)>(?=\s+\w+=|\])", text, re.DOTALL)
     return [*plain, *(unescape(re.sub(r"<[^>]*>", " ", label)) for label in rich)]
 
 
 def _words(root: ET.Element) -> Iterator[Word]:
-    """Every text and where it stands; turns and scales, which keep the order, are left out."""
+    """Yield every text and its place; turns and scales, which keep the order, are left out."""
     waiting = [(root, 0.0, 0.0)]
     while waiting:
         element, x, y = waiting.pop()
@@ -106,13 +106,13 @@ def _words(root: ET.Element) -> Iterator[Word]:
 
 
 def written(said: Iterable[str], norms: Sequence[float]) -> int:
-    """How many of the norms are written, to 1 %, as numbers with a point or an exponent."""
+    """Count the norms that are written, to 1 %, as numbers with a point or an exponent."""
     numbers = [float(n) for text in said for n in DECIMAL.findall(text)]
     return sum(any(abs(n - norm) <= EXACT * norm for n in numbers) for norm in norms)
 
 
 def in_order(words: Iterable[Word], steps: int) -> int:
-    """How many steps are named by one word each, alike but for their number, and stand in order.
+    """Count the steps that are named by one word each, alike but for their number, and in order.
 
     Steps are numbered from 0 or from 1. A step is in order where it stands further along than the
     one before it: to the right, or up, or down the page. 0 where steps are not named.

@@ -28,7 +28,7 @@ PANNING = """async (count) => {
 
 
 def frames(pages: list[Path]) -> dict[str, Any]:
-    """For each page and zoom the median and the slowest twentieth of 60 frames, in milliseconds.
+    """Return the median and the slowest twentieth of 60 frames in ms, for each page and zoom.
 
     Where there is no browser, ``{"not_run": reason}``.
     """

@@ -58,7 +58,7 @@ class Network(torch.nn.Module):
 
 
 def exact(given: dict[str, Any]) -> tuple[float, list[float]]:
-    """The loss, and the norm of its gradient at the h of every step, in float64."""
+    """Return the loss, and the norm of its gradient at the h of every step, in float64."""
     network = Network(given, torch.float64)
     loss = network(torch.tensor(given["x"], dtype=torch.float64))
     grads = torch.autograd.grad(loss, network.states)
@@ -66,7 +66,7 @@ def exact(given: dict[str, Any]) -> tuple[float, list[float]]:
 
 
 def jobs(given: dict[str, Any], folder: Path) -> tuple[dict[Key, Job], list[str]]:
-    """For each library and file that it writes: from the model and its input to that file.
+    """Return a job for each library and file, from the model and its input to that file.
 
     Also returns the names of those that are not installed.
     """
@@ -110,7 +110,7 @@ def _torchview(torchview: Any, network: Network, x: Any, folder: Path) -> dict[K
 
 
 def _torchlens(torchlens: Any, network: Network, x: Any, folder: Path) -> dict[Key, Job]:
-    """As it draws by itself, and with what it has for gradients and steps switched on."""
+    """Return jobs of torchlens: as it draws by itself, and with gradients and steps on."""
 
     def plain(depth: int) -> Job:
         return lambda: drawn(torchlens.trace(network, x), f"lens{depth}", vis_call_depth=depth)
@@ -133,13 +133,13 @@ def _torchlens(torchlens: Any, network: Network, x: Any, folder: Path) -> dict[K
 
 
 def _step(op: Any) -> int | None:
-    """The step of an op, which is the number of the call of the cell that it belongs to."""
+    """Return the step of an op, which is the number of the call of the cell that it belongs to."""
     calls = [str(call) for call in getattr(op, "modules", ())]
     return next((int(call.rpartition(":")[2]) for call in calls if ":" in call), None)
 
 
 def _written(name: str, level: str, folder: Path, source: Callable[[], str]) -> dict[Key, Job]:
-    """The jobs that write DOT, and the SVG that `dot` makes of it."""
+    """Return the jobs that write DOT, and the SVG that `dot` makes of it."""
     path = folder / f"{name}_{level}.dot"
 
     def as_dot() -> Path:

@@ -8,7 +8,7 @@ def _head(*names: str) -> list[str]:
 
 
 def pictures(result: dict[str, Any]) -> list[str]:
-    """Every library's pictures of one LSTM: seconds, and what is found in the files."""
+    """Tabulate every library's pictures of one LSTM: seconds, and what is found in the files."""
     rows = _head("steps", "library", "boxes are", "file", "seconds", "times ours", "boxes", "edges",
                  "backward edges", "kB", "norms in it", "steps in order")  # fmt: skip
     for steps, found in result["peers"].items():
@@ -32,7 +32,7 @@ def pictures(result: dict[str, Any]) -> list[str]:
 
 
 def _of(name: str, line: dict[str, Any], steps: str) -> str:
-    """How many of all steps; nothing where it was not looked for."""
+    """Return how many of all steps; nothing where it was not looked for."""
     return f"{line[name]} of {steps}" if line.get(name) is not None else ""
 
 
@@ -69,7 +69,7 @@ def _frames(page: dict[str, Any] | None) -> str:
 
 
 def million_ops(result: dict[str, Any]) -> list[str]:
-    """A graph of very many ops drawn with most steps left out, and the other formats."""
+    """Tabulate a graph of very many ops drawn with most steps left out, and the other formats."""
     rows = _head("ops", "boxes are", "record, s", "draw, s", "SVG, s", "boxes", "wires", "SVG, kB",
                  "peak recorded, MB", "peak drawn, MB", "the picture says")  # fmt: skip
     for line in result["million"]:

@@ -48,7 +48,7 @@ Key = tuple[str, str, str]  # library, level, format
 
 
 def network(given: dict[str, Any]) -> Callable[[], engine.Tensor]:
-    """The LSTM with these weights, on this input: its loss on the last h."""
+    """Build the LSTM of these weights and input; the function gives its loss on the last h."""
     trained = cells.sizes("lstm", 1, 1)
     tensors = {name: engine.asarray(value, requires_grad=name in trained, name=name)
                for name, value in given.items()}  # fmt: skip
@@ -62,7 +62,7 @@ def network(given: dict[str, Any]) -> Callable[[], engine.Tensor]:
 
 
 def ours(given: dict[str, Any], folder: Path) -> dict[Key, Job]:
-    """From the model and its input to a file with all steps and all gradients, as SVG and DOT."""
+    """Return jobs from the model and its input to SVG and DOT, with all steps and gradients."""
     loss, steps = network(given), len(given["x"])
 
     def job(level: str, kind: str) -> Job:
@@ -95,7 +95,7 @@ def against_peers(steps: int) -> dict[str, Any]:
 def _timed(
     jobs: dict[Key, Job], prepare: Callable[[Key], None], steps: int, norms: list[float] | None
 ) -> list[dict[str, Any]]:
-    """A row for each job: what is slow is timed once, what fails or is too slow is said."""
+    """Return a row for each job: what is slow is timed once, what fails or is too slow is said."""
     rows: dict[Key, dict[str, Any]] = {}
     for key, job in jobs.items():
         row = rows[key] = dict(zip(("library", "level", "format"), key, strict=True))
@@ -121,7 +121,7 @@ def _timed(
 
 
 def lstm(steps: int, device: str = "numpy") -> engine.Tensor:
-    """The loss on the last h of an LSTM over so many steps."""
+    """Return the loss on the last h of an LSTM over so many steps."""
     engine.seed(0)
     x = np.random.default_rng(0).normal(size=(steps, 1, I)).astype("float32")
     y, _ = rnn.LSTM(I, H).to(device)(engine.asarray(x, device=device))
@@ -129,7 +129,7 @@ def lstm(steps: int, device: str = "numpy") -> engine.Tensor:
 
 
 def steps_for(wanted: int, size: Callable[[int], int]) -> int:
-    """How many steps give at least `wanted`, where `size(steps)` grows by the same every step."""
+    """Count the steps that give at least `wanted`; `size(steps)` grows by the same every step."""
     few, more = size(8), size(12)
     return max(8 + math.ceil(4 * (wanted - few) / (more - few)), 2)
 
@@ -137,7 +137,7 @@ def steps_for(wanted: int, size: Callable[[int], int]) -> int:
 def large(
     level: str, steps: str, measured: str, page: str, device: str = "numpy"
 ) -> dict[str, Any]:
-    """One large picture from the loss to its files, in this process: everything is cold."""
+    """Time one large picture from the loss to its files, in this process: everything is cold."""
     loss = lstm(int(steps), device)
     seconds: dict[str, float] = {}
     seconds["graph"], drawing = _clock(lambda: Drawing(loss, level, max_steps=int(steps)))
@@ -158,7 +158,7 @@ def large(
 
 
 def million(level: str, steps: str) -> dict[str, Any]:
-    """A graph of very many ops, every step's own, drawn with most steps left out."""
+    """Draw a graph of very many ops, every step's own, with most steps left out, and time it."""
     with engine.explicit():
         recording, loss = _clock(lambda: lstm(int(steps)))
     nodes, recorded = len(engine.Graph.of(loss)), _peak()
@@ -180,7 +180,7 @@ def _clock(job: Callable[[], Any]) -> tuple[float, Any]:
 
 
 def _peak() -> float | None:
-    """The most memory that this process has held, in megabytes, where the system tells.
+    """Return the most memory that this process has held, in megabytes, where the system tells.
 
     `resource` would count what the process held from which this one was started.
     """
@@ -196,7 +196,7 @@ PARTS: dict[str, Callable[..., dict[str, Any]]] = {"large": large, "million": mi
 
 
 def apart(part: str, *given: object) -> dict[str, Any]:
-    """What a part finds in a new process."""
+    """Run a part in a new process, and return what it finds."""
     command = [sys.executable, "-m", "benchmarks.pictures", part, *map(str, given)]
     done = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True)
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
@@ -205,7 +205,7 @@ def apart(part: str, *given: object) -> dict[str, Any]:
 
 
 def all_large(pages: Path) -> list[dict[str, Any]]:
-    """Every level and size with and without gradients; medians over processes, pages kept."""
+    """Time every level and size with and without gradients; medians over processes, pages kept."""
     rows = []
     for level in ("cell", "op"):
         for size in SIZES:
@@ -229,7 +229,7 @@ def _nodes(steps: int) -> int:
 
 
 def files() -> list[dict[str, Any]]:
-    """PNG and PDF of one picture, by matplotlib and, where it is installed, by Graphviz."""
+    """Time PNG and PDF of one picture, by matplotlib and, where installed, by Graphviz."""
     diagram = viz.draw_gradients(lstm(STEPS[0]), level="op", max_steps=STEPS[0])
     with tempfile.TemporaryDirectory() as folder:
         return [row for kind in FORMATS for row in _written(diagram, Path(folder), kind)]
@@ -249,7 +249,7 @@ def _written(diagram: viz.Diagram, folder: Path, kind: str) -> list[dict[str, An
 
 
 def described() -> dict[str, Any]:
-    """The machine, with the versions of what draws."""
+    """Return the machine, with the versions of what draws."""
     on = machine()
     for package in PACKAGES:
         try:

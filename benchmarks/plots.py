@@ -10,7 +10,7 @@ PICTURES = Path(__file__).parent.parent / "docs" / "pictures"
 
 
 def plot_ratios(result: dict[str, Any]) -> Path:
-    """best peer / bptt of every cell and shape: a dot for each number of threads, 1 marked."""
+    """Plot best peer / bptt of every cell and shape: a dot for each number of threads, 1 marked."""
     plt = _pyplot()
     lines = [line for line in result["rows"] if line["ratio"]]
     cells = list(dict.fromkeys(line["cell"] for line in lines))
@@ -30,7 +30,7 @@ def plot_ratios(result: dict[str, Any]) -> Path:
 
 
 def plot_tasks(result: dict[str, Any], curves: dict[str, str]) -> Path:
-    """What was measured while each task was trained: a line a seed. `curves` name it by task.
+    """Plot what was measured while each task was trained: a line a seed. `curves` name it by task.
 
     Tasks that are other figures of the same runs have one panel, with the name of the first.
     """

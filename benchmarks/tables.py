@@ -45,7 +45,7 @@ def eager(result: dict[str, Any]) -> list[str]:
 
 
 def char_rnn(result: dict[str, Any]) -> list[str]:
-    """The main job in one row."""
+    """Tabulate the main job in one row."""
     return [
         "| updates | seconds, pictures and all | held-out bits per character "
         "| character frequencies alone |",
@@ -57,7 +57,7 @@ def char_rnn(result: dict[str, Any]) -> list[str]:
 
 
 def executors(result: dict[str, Any]) -> list[str]:
-    """The three executors on every cell and shape."""
+    """Tabulate the three executors on every cell and shape."""
     rows = [
         "| cell | T, B, I, H | explicit, ms | plan, ms | c, ms | explicit / plan | explicit / c |",
         "|---|---|---|---|---|---|---|",
@@ -76,7 +76,7 @@ def executors(result: dict[str, Any]) -> list[str]:
 
 
 def language_step(result: dict[str, Any]) -> list[str]:
-    """The time of a whole step of both sides, by optimiser and threads."""
+    """Tabulate the time of a whole step of both sides, by optimiser and threads."""
     rows = [
         "| optimiser | threads | bptt, ms | torch, ms | torch / bptt |",
         "|---|---|---|---|---|",
@@ -91,7 +91,7 @@ def language_step(result: dict[str, Any]) -> list[str]:
 
 
 def second_order(result: dict[str, Any]) -> list[str]:
-    """The time of a gradient and of a product with the Hessian."""
+    """Tabulate the time of a gradient and of a product with the Hessian."""
     rows = [
         "| cell | T, B, I, H | threads | gradient, ms | product with the Hessian, ms | ratio |",
         "|---|---|---|---|---|---|",
@@ -106,7 +106,7 @@ def second_order(result: dict[str, Any]) -> list[str]:
 
 
 def modern(result: dict[str, Any]) -> list[str]:
-    """The time of affine recurrences by each side, and the memory of ours."""
+    """Tabulate the time of affine recurrences by each side, and the memory of ours."""
     sides = list(dict.fromkeys(side for line in result["rows"] for side in line["milliseconds"]))
     rows = [f"| recurrence | sizes | threads | {', ms | '.join(sides)}, ms | peak of bptt, MiB |",
             "|---" * (len(sides) + 4) + "|"]  # fmt: skip
@@ -161,7 +161,7 @@ COMPUTED: dict[str, Callable[[], list[str]]] = {
 
 
 def table(name: str) -> str:
-    """A table with the line that says what was measured on what; how to make one not yet there."""
+    """Return a table with the line that says what was measured on what, or how to make one."""
     if name in COMPUTED:
         return "\n".join(COMPUTED[name]())
     source, rows = TABLES[name]

@@ -5,7 +5,7 @@ from typing import Any
 
 
 def tasks(result: dict[str, Any]) -> list[str]:
-    """The figure of every task: each seed, its mean, what it is to reach and what to beat."""
+    """Tabulate the figure of every task: each seed, its mean, what it is to reach and to beat."""
     seeds = [[run["seed"] for run in row["runs"]] for row in result["rows"]]
     same = all(one == seeds[0] for one in seeds)
     head = f"seeds {', '.join(map(str, seeds[0]))}" if seeds and same else "seed: figure"
@@ -33,7 +33,7 @@ def tasks(result: dict[str, Any]) -> list[str]:
 
 
 def _mean(values: list[float | None]) -> str:
-    """The mean, or that there is none."""
+    """Return the mean, or say that there is none."""
     known = [value for value in values if value is not None]
     return _short(mean(known)) if len(known) == len(values) else "not reached"
 

@@ -91,7 +91,7 @@ TASKS = (
 def measured(
     task: Task, threads: int, done: dict[Any, Any], device: str = "numpy"
 ) -> dict[str, Any]:
-    """A row: the runs of all seeds, those of `done` where another row has had them already.
+    """Return a row: the runs of all seeds, those of `done` where another row has had them already.
 
     Raises FileNotFoundError without the data, ValueError for a figure that there is not.
     """
@@ -107,7 +107,7 @@ def measured(
 
 
 def ran(task: Task, seed: int, threads: int, device: str = "numpy") -> dict[str, Any]:
-    """One run in plain numbers, said when it is over."""
+    """Run a task with one seed, print its figures, and return it in plain numbers."""
     example = importlib.import_module(f"examples.{task.example}")
     arguments = [*task.arguments, "--seed", str(seed), "--threads", str(threads),
                  "--device", device]  # fmt: skip
@@ -117,7 +117,7 @@ def ran(task: Task, seed: int, threads: int, device: str = "numpy") -> dict[str,
 
 
 def plain(value: Any) -> Any:
-    """The same as JSON has it: numbers that are not finite are None, NumPy's are Python's."""
+    """Return a value as JSON has it: numbers not finite are None, NumPy's are Python's."""
     if isinstance(value, dict):
         return {str(key): plain(one) for key, one in value.items()}
     if isinstance(value, list | tuple):
@@ -131,7 +131,7 @@ def plain(value: Any) -> Any:
 
 
 def thinned(curve: list[Any]) -> list[Any]:
-    """The first, the last, and some points between, evenly."""
+    """Return the first, the last, and some points between, evenly."""
     if len(curve) <= POINTS:
         return curve
     last = len(curve) - 1

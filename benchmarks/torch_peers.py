@@ -35,7 +35,7 @@ class Torch:
 def jobs(
     cell: str, given: dict[str, Any], threads: int, *, device: str = "cpu", dtype: str = "float32"
 ) -> dict[str, Job]:
-    """A training step by each way of torch that can run this cell."""
+    """Return a training step by each way of torch that can run this cell."""
     torch.set_num_threads(threads)
     names = [name for name in given if name != "g"]
     place = {"device": device, "dtype": getattr(torch, dtype)}
@@ -89,7 +89,7 @@ def jobs(
 
 @lru_cache
 def _compiled(cell: str) -> Any:
-    """The step of a cell by `torch.compile`, once for shapes of all sizes."""
+    """Return the step of a cell by `torch.compile`, once for shapes of all sizes."""
 
     def step(w: dict[str, Any], x: Any, *now: Any) -> Any:
         return cells.STEPS[cell](Torch, w, functional.linear(x, w["W"], w["b"]), *now)

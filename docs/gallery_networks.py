@@ -33,7 +33,7 @@ class Speller(rnn.Module):
         self.head = rnn.Linear(hidden, len(letters), dtype="float64")
 
     def forward(self, word: str) -> list[Tensor]:
-        """The loss of every letter but the first, judged after the letters before it."""
+        """Return the loss of every letter but the first, judged after the letters before it."""
         state, losses = None, []
         for t, (letter, following) in enumerate(pairwise(word)):
             with engine.scope(t=t):
@@ -53,7 +53,7 @@ class Recall(rnn.Module):
         self.head = rnn.Linear(cell.state_size["h"], 1, dtype="float64")
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
-        """x (T, B, 2), numbers and marks; y (B, 1), the marked numbers -> the mean square error."""
+        """Map numbers and marks x (T, B, 2), marked numbers y (B, 1) to the mean square error."""
         hs, _ = self.recurrent(x)
         answer = self.head(hs[-1])
         with engine.scope("loss"):
@@ -71,7 +71,7 @@ class Reverser(rnn.Module):
         self.head = rnn.Linear(hidden, symbols, dtype="float64")
 
     def forward(self, ids: Any) -> list[Tensor]:
-        """ids (T, B) -> the loss of every step of the decoder."""
+        """Map ids (T, B) to the loss of every step of the decoder."""
         h: Any = None
         states, losses = [], []
         for t, own in enumerate(ids):
@@ -89,7 +89,7 @@ class Reverser(rnn.Module):
         return losses
 
     def look(self, h: Tensor, states: list[Tensor]) -> Tensor:
-        """The mean of the states (B, H), weighted by how well each fits h."""
+        """Return the mean of the states (B, H), weighted by how well each fits h."""
         with engine.scope("attention"):
             keys = engine.stack(states, axis=1)
             weights = engine.softmax(engine.linalg.vecdot(keys, engine.expand_dims(h, axis=1)))
@@ -136,7 +136,7 @@ def trained(net: rnn.Module, loss_of: Callable[[int], Tensor], updates: int) -> 
 
 
 def marked(T: int, B: int, key: int, mark: int | None = None) -> tuple[Tensor, Tensor]:
-    """Numbers with a mark at one of them, at any step but the last two, and what is marked."""
+    """Return numbers with a mark at one, at any step but the last two, and the marked number."""
     draw = np.random.default_rng(key)
     numbers, at = draw.uniform(-1, 1, (T, B)), draw.integers(0, T - 2, B)
     at = at if mark is None else np.full(B, mark)
@@ -146,7 +146,7 @@ def marked(T: int, B: int, key: int, mark: int | None = None) -> tuple[Tensor, T
 
 
 def squared(cell: rnn.Cell, steps: int) -> Tensor:
-    """The square of the length of the last state of a cell that reads the same at every step."""
+    """Return the squared length of the last state of a cell that reads the same at every step."""
     h = None
     for t in range(steps):
         with engine.scope(t=t):
@@ -156,7 +156,7 @@ def squared(cell: rnn.Cell, steps: int) -> Tensor:
 
 
 def penalty(found: list[Tensor | None]) -> Tensor:
-    """The square of the length of a gradient."""
+    """Return the square of the length of a gradient."""
     (g,) = found
     assert g is not None
     return engine.sum(g**2)
@@ -171,7 +171,7 @@ def scaled(net: Recall, factor: float) -> Recall:
 
 
 def mark_of(sequence: tuple[Tensor, Tensor]) -> int:
-    """The step at which a sequence of one row has its mark."""
+    """Return the step at which a sequence of one row has its mark."""
     return int(sequence[0].numpy()[:, 0, 1].argmax())
 
 
@@ -187,7 +187,7 @@ class Networks:
 
     @cached_property
     def losses(self) -> list[Tensor]:
-        """Of the trained speller, a loss for each letter of the word."""
+        """Return a loss of the trained speller for each letter of the word."""
         found: list[Tensor] = self.speller(WORD)
         return found
 
@@ -198,7 +198,7 @@ class Networks:
 
     @cached_property
     def runs(self) -> dict[str, Trained]:
-        """The training of an Elman network and of an LSTM."""
+        """Train an Elman network and an LSTM."""
         engine.seed(0)
         elman = _recalling(rnn.ElmanCell(2, 8, dtype="float64"))
         engine.seed(0)

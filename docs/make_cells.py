@@ -81,7 +81,7 @@ def cells() -> list[rnn.Cell]:
 
 
 def page() -> str:
-    """The whole page."""
+    """Return the whole page."""
     parts = [HEAD]
     for cell in cells():
         told = (type(cell).__doc__ or "").partition(">>>")[0].split("\n\n")

@@ -26,7 +26,7 @@ class Recalling(rnn.Module):
         self.head = rnn.Linear(H, 1, dtype="float64")
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
-        """x (T, B, 2), numbers and marks; y (B, 1), the marked numbers -> the mean square error."""
+        """Map numbers and marks x (T, B, 2), marked numbers y (B, 1) to the mean square error."""
         ys, _ = self.recurrent(x)
         answer = self.head(ys[-1])
         with engine.scope("loss"):

@@ -67,13 +67,13 @@ def sequences(T: int, B: int, *key: Any) -> Batch:
 
 
 def error(model: Adder, batch: Batch) -> Tensor:
-    """The mean squared error."""
+    """Return the mean squared error."""
     sums = model(batch.x)
     return engine.mean((sums - engine.asarray(batch.y, device=sums.device)) ** 2)
 
 
 def solved(curve: list[list[float]]) -> float:
-    """The update from which on all tests are below the threshold, infinite where none is."""
+    """Return the update from which on all tests are below the threshold, infinite without one."""
     above = [step for step, value in curve if not value < SOLVED]
     after = [step for step, _ in curve if not above or step > above[-1]]
     return after[0] if after else math.inf
@@ -127,7 +127,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
-    """The options of the command line."""
+    """Parse the options of the command line."""
     parser = task_parser("adding", __doc__)
     add, number = parser.add_argument, parser.number
     add("--cell", default="gru", **NAMED, help=f"of the layer: {NAMES} (gru)")

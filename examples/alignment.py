@@ -76,14 +76,14 @@ def heard(model: Listener, batch: Batch) -> dict[str, float]:
 
 
 def error_rate(found: list[list[int]], batch: Batch) -> float:
-    """How many labels are wrong, too many or missing, by how many there are."""
+    """Divide the labels that are wrong, too many or missing by how many there are."""
     said = [row[row > 0].tolist() for row in batch.y.T]
     wrong = sum(distance(ours, theirs) for ours, theirs in zip(found, said, strict=True))
     return wrong / sum(map(len, said))
 
 
 def distance(ours: list[int], theirs: list[int]) -> int:
-    """How many insertions, deletions and substitutions lead from one to the other."""
+    """Count the insertions, deletions and substitutions that lead from one to the other."""
     row = list(range(len(theirs) + 1))
     for i, one in enumerate(ours, 1):
         before, row = row, [i]
@@ -93,7 +93,7 @@ def distance(ours: list[int], theirs: list[int]) -> int:
 
 
 def told(model: Classifier, batch: Batch) -> float:
-    """The share of classes that are right."""
+    """Return the share of classes that are right."""
     return float((model.predict(batch.x, batch.lengths) == batch.y).mean())
 
 
@@ -108,7 +108,7 @@ def read(model: Classifier, batch: Batch) -> dict[str, float]:
 
 
 def watched(model: Classifier, batch: Batch) -> dict[str, float]:
-    """The accuracy, and that with the frames of each video in random order."""
+    """Return the accuracy, and that with the frames of each video in random order."""
     order = engine.random.generator("order").random(batch.x.shape[:2]).argsort(axis=0)
     mixed = batch._replace(x=np.take_along_axis(batch.x, order[..., None], axis=0))
     own = {"accuracy": told(model, batch), "guessing": 1 / len(WAYS)}
@@ -141,7 +141,7 @@ PARTS = {
 
 
 def loss(model: Any, batch: Batch) -> Tensor:
-    """The CTC loss or the cross entropy of a batch."""
+    """Return the CTC loss or the cross entropy of a batch."""
     mean: Tensor = model.loss(batch.x, batch.lengths, batch.y)
     return mean
 
@@ -152,7 +152,7 @@ def run(options: argparse.Namespace) -> task.Result:
 
 
 def ran(options: argparse.Namespace) -> tuple[task.Result, Any]:
-    """The same, with the model."""
+    """Do the same as `run`, and return the model too."""
     began = task.begin(options)
     part = PARTS[options.part]
     steps = options.steps or part.steps
@@ -179,7 +179,7 @@ def ran(options: argparse.Namespace) -> tuple[task.Result, Any]:
 
 
 def spelled(model: Listener, batch: Batch) -> Iterator[tuple[str, str, str]]:
-    """For each row what was said, the labels that are heard, and the class of each frame."""
+    """Yield for each row what was said, the labels that are heard, and the class of each frame."""
 
     def written(labels: Any) -> str:
         return "".join("_abcdefgh"[i] for i in labels)
@@ -209,7 +209,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
-    """The options of the command line."""
+    """Parse the options of the command line."""
     parser = task.task_parser("alignment", __doc__)
     add, number = parser.add_argument, parser.number
     add("--part", choices=list(PARTS), default="speech", help="which task (speech)")

@@ -72,13 +72,13 @@ class Parts(NamedTuple):
 
 
 def raw(thing: tuple[str, str, str]) -> list[float]:
-    """A thing as numbers: size, colour, shape."""
+    """Return a thing as numbers: size, colour, shape."""
     size, colour, shape = thing
     return [SIZES[size], *COLOURS[colour], *(float(shape == one) for one in SHAPES)]
 
 
 def scenes(size: int, noise: float) -> Parts:
-    """Every scene there is, in random order, in three parts; features (N, size) with noise."""
+    """Return all scenes, in random order, in three parts; features (N, size) with noise."""
     draw = engine.random.generator("captions")
     every = list(product(THINGS, PLACES, THINGS))
     every = [every[i] for i in draw.permutation(len(every))]
@@ -98,7 +98,7 @@ def scenes(size: int, noise: float) -> Parts:
 
 
 def linear(parts: Parts) -> float:
-    """The share of test captions that a linear map finds, each word from the features alone."""
+    """Return the share of test captions that a linear map finds, a word from the features alone."""
     train, test = (np.pad(part.features, ((0, 0), (0, 1)), constant_values=1.0)
                    for part in (parts.train, parts.test))  # fmt: skip
     marks = np.eye(len(parts.words))[parts.train.captions]
@@ -116,19 +116,19 @@ def batches(part: Scenes, size: int, shuffle: bool = True) -> ArrayBatches:
 
 
 def loss(model: Captioner, batch: Batch) -> Tensor:
-    """The cost of a word, given the features and the words before it."""
+    """Return the cost of a word, given the features and the words before it."""
     return model.loss(batch.x, batch.y)
 
 
 def written(model: Captioner, features: Any, width: int) -> list[list[int]]:
-    """What the model writes for each row of features: the likeliest words, or those of a beam."""
+    """Return the captions of rows of features: the likeliest words, or those of a beam."""
     if width == 1:
         return model.decode(features, limit=LIMIT)
     return [row[0].indices for row in model.beam_search(features, limit=LIMIT, width=width)]
 
 
 def right(model: Captioner, part: Scenes, width: int) -> float:
-    """The share of captions that are right in every word."""
+    """Return the share of captions that are right in every word."""
     ours = written(model, part.features, width)
     pairs = zip(ours, part.captions.tolist(), strict=True)
     return sum(bool([*own, model.end] == caption) for own, caption in pairs) / len(ours)
@@ -140,7 +140,7 @@ def run(options: argparse.Namespace) -> Result:
 
 
 def ran(options: argparse.Namespace) -> tuple[Result, Captioner, Parts]:
-    """The same, with the model and what it was told."""
+    """Do the same as `run`, and return the model and its data too."""
     began = begin(options)
     parts = scenes(options.features, options.noise)
     words = parts.words
@@ -193,7 +193,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
-    """The options of the command line."""
+    """Parse the options of the command line."""
     parser = task_parser("captions", __doc__)
     add, number = parser.add_argument, parser.number
     number("--features", default=32, help="numbers of a vector")

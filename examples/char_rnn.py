@@ -45,12 +45,12 @@ class CharRNN(rnn.Module):
         self.head = rnn.Linear(hidden, vocabulary)
 
     def forward(self, ids: Any, state: Any = None) -> tuple[Tensor, Any]:
-        """ids (T, B) -> logits (T, B, V) and the state."""
+        """Map ids (T, B) to logits (T, B, V) and the state."""
         y, state = self.recurrent(self.embedding(ids), state)
         return self.head(y), state
 
     def step(self, ids: Any, state: Any = None) -> tuple[Tensor, Any]:
-        """One time step: ids (B,) -> logits (B, V), with the cell's own state."""
+        """Take one time step: ids (B,) -> logits (B, V), with the cell's own state."""
         x = self.embedding(ids)
         with engine.scope(self.kind):
             y, state = self.recurrent.cell.forward(x, state)
@@ -58,7 +58,7 @@ class CharRNN(rnn.Module):
 
 
 def detached(state: Any) -> Any:
-    """The state as a constant: the gradient ends at the border of a chunk."""
+    """Return the state as a constant: the gradient ends at the border of a chunk."""
     return state.detach() if isinstance(state, Tensor) else tuple(s.detach() for s in state)
 
 
@@ -102,7 +102,7 @@ class Training:
             yield from chunks
 
     def update(self, x: Any, y: Any, state: Any) -> tuple[float, float, Any]:
-        """One step of truncated back-propagation through time."""
+        """Take one step of truncated back-propagation through time."""
         device = self.options.device
         logits, state = self.model(engine.asarray(x, device=device), state)
         loss = engine.cross_entropy(logits, engine.asarray(y, device=device))
@@ -150,7 +150,7 @@ def word_after(text: Text, start: int) -> int:
 
 
 def named(model: CharRNN, state: Any) -> Any:
-    """The state with the names that the pictures show: h0, c0."""
+    """Return the state with the names that the pictures show: h0, c0."""
     names = [f"{name}0" for name in model.recurrent.cell.state_size]
     if isinstance(state, Tensor):
         return engine.asarray(state.data, name=names[0])
@@ -198,7 +198,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def run(options: argparse.Namespace) -> None:
-    """The whole job; what is wrong with the options is raised before anything is written."""
+    """Do the whole job; what is wrong with the options is raised before anything is written."""
     text = Text.of(read(options))
     engine.device(options.device)
     out = folder(options.out)
@@ -246,7 +246,7 @@ def tell(training: Training, out: Path) -> None:
 
 
 def read(options: argparse.Namespace) -> str:
-    """The text to learn from, long enough for the sizes asked for."""
+    """Read the text to learn from. Raises ValueError where it is too short for the sizes."""
     text = documentation() if options.text is None else read_text(options.text)
     name = options.text or "the documentation of Python"
     needed = max(math.ceil((options.T * options.batch + 1) / 0.9), 10 * (STORY + options.T + 1))
@@ -259,7 +259,7 @@ def read(options: argparse.Namespace) -> str:
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
-    """The options of the command line."""
+    """Parse the options of the command line."""
     parser = Parser(
         "char_rnn", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

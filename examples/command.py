@@ -33,7 +33,7 @@ def fail(name: str, error: Exception) -> int:
 
 
 def whole(text: str) -> int:
-    """A positive integer, for argparse."""
+    """Parse a positive integer, for argparse."""
     try:
         value = int(text)
     except ValueError:
@@ -44,7 +44,7 @@ def whole(text: str) -> int:
 
 
 def seed(text: str) -> int:
-    """An integer that is not negative, for argparse."""
+    """Parse an integer that is not negative, for argparse."""
     try:
         value = int(text)
     except ValueError:
@@ -55,7 +55,7 @@ def seed(text: str) -> int:
 
 
 def positive(text: str) -> float:
-    """A positive finite number, for argparse."""
+    """Parse a positive finite number, for argparse."""
     try:
         value = float(text)
     except ValueError:
@@ -66,7 +66,7 @@ def positive(text: str) -> float:
 
 
 def folder(path: str | Path) -> Path:
-    """A folder to write into, made where there is none. Raises OSError where that cannot be."""
+    """Return a folder to write into, made if there is none. Raises OSError if that cannot be."""
     path = Path(path)
     path.mkdir(parents=True, exist_ok=True)
     (path / ".writable").touch()

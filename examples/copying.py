@@ -64,7 +64,7 @@ def sequences(T: int, B: int, *key: Any) -> Batch:
 
 
 def cost(model: Copier, batch: Batch) -> Tensor:
-    """The mean cross entropy of all steps, in nats."""
+    """Return the mean cross entropy of all steps, in nats."""
     return engine.cross_entropy(model(batch.x), batch.y)
 
 
@@ -122,7 +122,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
-    """The options of the command line."""
+    """Parse the options of the command line."""
     parser = task_parser("copying", __doc__)
     add, number = parser.add_argument, parser.number
     add("--cell", default="gru", **NAMED, help=f"of the layer: {NAMES} (gru)")

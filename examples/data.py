@@ -19,13 +19,13 @@ HOME = Path(__file__).parent.parent.parent / "shared" / "data"
 
 
 def found(name: str) -> Path | None:
-    """The path of a file or folder such as ``"tinyshakespeare/input.txt.gz"``, None without it."""
+    """Return the path of a file or folder such as ``"tinyshakespeare/input.txt.gz"``, or None."""
     path = HOME / name
     return path if path.exists() else None
 
 
 def documentation() -> str:
-    """A text that every Python has: the documentation of its language."""
+    """Return a text that every Python has: the documentation of its language."""
     from pydoc_data.topics import topics
 
     return "\n\n".join(topics.values())
@@ -40,7 +40,7 @@ class Parts(NamedTuple, Generic[Part]):
 
 
 def filled(parts: Parts[Part], where: Any) -> Parts[Part]:
-    """The same parts. Raises ValueError where one of them is empty."""
+    """Return the same parts. Raises ValueError where one of them is empty."""
     for part, use in zip(parts, ("learn from", "validate", "test"), strict=True):
         if not part:
             raise ValueError(f"{where}: there is nothing to {use}; are there enough examples?")

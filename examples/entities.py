@@ -36,7 +36,7 @@ Tagged = list[tuple[tuple[str, ...], ...]]  # the words and the tags of each sen
 
 
 def read(options: argparse.Namespace) -> Parts[Tagged]:
-    """The three parts as they are published."""
+    """Read the three parts as they are published."""
     folder = options.data or (None if options.fast else found("wnut17"))
     if folder is None:
         print("no data given: sentences with invented names, made by rule")
@@ -93,7 +93,7 @@ class Reader(NamedTuple):
         return cls(words, tags, numbers, letters, spelled, lengths)
 
     def batches(self, tagged: Tagged, size: int, *, shuffle: bool = False) -> Batches:
-        """x (T, B, 2), the word and its form; lengths (B,); tags (T, B)."""
+        """Return batches: x (T, B, 2), the word and its form; lengths (B,); tags (T, B)."""
         x = [
             HOST.xp.stack([self.words.encode([word.lower() for word in sentence]),
                            [self.forms[word] for word in sentence]], axis=-1)
@@ -103,7 +103,7 @@ class Reader(NamedTuple):
         return Batches(x, y, batch_size=size, shuffle=shuffle)
 
     def spelling(self, x: Any) -> tuple[Any, Any]:
-        """The letters (L, T, B) of the words of a batch, and how many there are (T, B)."""
+        """Return the letters (L, T, B) of the words of a batch, and how many there are (T, B)."""
         lengths = self.lengths[x[..., 1]]
         return self.spelled[x[..., 1]].transpose(2, 0, 1)[: lengths.max()], lengths
 
@@ -131,7 +131,7 @@ class Entities(rnn.Module):
         rnn.initialize(self, {"tagger.embedding.weight": rnn.initializers.normal(0.0, 0.1)})
 
     def loss(self, batch: Batch, spelling: Any) -> Tensor:
-        """The mean loss a word, or with the CRF a sentence."""
+        """Return the mean loss a word, or with the CRF a sentence."""
         words = engine.asarray(batch.x[..., 0], device=self.tagger.embedding.weight.device)
         if self.training:
             words = hide(words, self.word_dropout, self.unk)
@@ -139,7 +139,7 @@ class Entities(rnn.Module):
 
 
 def scored(model: Entities, reader: Reader, batches: Iterable[Batch]) -> SpanF1:
-    """The names that are found and those that are there, counted as conlleval does."""
+    """Count the names that are found and those that are there, as conlleval does."""
     score = SpanF1(reader.tags)
     for x, lengths, y, *_ in batches:
         score.update(model.tagger.predict(x[..., 0], lengths, reader.spelling(x)), y, lengths)
@@ -149,7 +149,7 @@ def scored(model: Entities, reader: Reader, batches: Iterable[Batch]) -> SpanF1:
 def trained(
     parts: Parts[Tagged], reader: Reader, head: str, options: argparse.Namespace
 ) -> tuple[Entities, History]:
-    """A model with the weights that were best in validation."""
+    """Train a model; return it with the weights that were best in validation."""
     model = Entities(reader, options, head).to(options.device)
     train = reader.batches(parts.train, options.batch, shuffle=True)
     validation = reader.batches(parts.validation, 64)
@@ -171,7 +171,7 @@ def run(options: argparse.Namespace) -> task.Result:
 
 
 def ran(options: argparse.Namespace) -> tuple[task.Result, Parts[Tagged], dict[str, SpanF1]]:
-    """The same, with the parts and the counts of the test part for each output."""
+    """Do the same as `run`; return the parts and the counts of the test part by output too."""
     began = task.begin(options)
     parts = filled(read(options), options.data)
     reader = Reader.of(parts)
@@ -190,7 +190,7 @@ def ran(options: argparse.Namespace) -> tuple[task.Result, Parts[Tagged], dict[s
 
 
 def seen(parts: Parts[Tagged]) -> SpanF1:
-    """What a dictionary finds: every word with the tag that it most often had."""
+    """Score what a dictionary finds: every word with the tag that it most often had."""
     tags = Vocabulary.of([tags for _, tags in parts.train], specials=[])
     often: dict[str, list[int]] = {}
     for words, own in parts.train:
@@ -221,7 +221,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
-    """The options of the command line."""
+    """Parse the options of the command line."""
     parser = task.task_parser("entities", __doc__)
     add, number = parser.add_argument, parser.number
     add("--data", type=Path, metavar="DIR", help=f"with {', '.join(FILES)} (wnut17)")

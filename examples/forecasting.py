@@ -127,11 +127,11 @@ class Task:
         self.times = np.arange(len(x)) + size + 1
 
     def examples(self, start: int, stop: int) -> Any:
-        """Which windows are to forecast the places from `start` to before `stop`."""
+        """Return the indices of the windows that forecast places from `start` to before `stop`."""
         return np.flatnonzero((self.times >= start) & (self.times < stop))
 
     def error(self, model: Forecaster, start: int, stop: int) -> float:
-        """The RMSE of forecasts of those places, in the units of the series."""
+        """Return the RMSE of forecasts of those places, in the units of the series."""
         own = self.examples(start, stop)
         with engine.no_grad():
             change = model.eval()(self.x[own].swapaxes(0, 1)).numpy()[:, 0]
@@ -156,7 +156,7 @@ def rmse(ours: Any, theirs: Any) -> float:
 
 
 def read(path: Path) -> Any:
-    """The second column of a table with a header, as numbers."""
+    """Read the second column of a table with a header, as numbers."""
     rows = [row for (row,) in read_table(path, columns=[1], header=True)]
     try:
         return np.array(rows, dtype=np.float64)
@@ -172,7 +172,7 @@ def generated() -> Any:
 
 
 def task_of(options: argparse.Namespace) -> Task:
-    """The series that was asked for, the generated one without it."""
+    """Return the series that was asked for, the generated one without it."""
     series = SERIES[options.series]
     path = options.data
     if path is None and series.file and not options.fast:
@@ -192,7 +192,7 @@ def task_of(options: argparse.Namespace) -> Task:
 
 
 def loss(model: Forecaster, batch: Batch) -> Tensor:
-    """The mean squared error of the changes."""
+    """Return the mean squared error of the changes."""
     changes = model(batch.x)
     return engine.mean((changes - engine.asarray(batch.y, device=changes.device)) ** 2)
 
@@ -241,7 +241,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
-    """The options of the command line."""
+    """Parse the options of the command line."""
     parser = task_parser("forecasting", __doc__)
     add, number = parser.add_argument, parser.number
     add("--data", type=Path, metavar="FILE", help="a table of times and values with a header")

@@ -33,7 +33,7 @@ def weights(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def numpy_loop(x: Any, W: Any, U: Any, b: Any) -> Any:
-    """x (T, I) -> all states (T, H)."""
+    """Map x (T, I) to all states (T, H)."""
     state_t = np.zeros(len(b), dtype=x.dtype)
     outputs = []
     for x_t in x:
@@ -57,7 +57,7 @@ class Simple(rnn.Cell):
 
 
 def ways(x: Any, W: Any, U: Any, b: Any) -> dict[str, Callable[[], Any]]:
-    """Each way to all states (T, H), by its name."""
+    """Return each way to all states (T, H), by its name."""
     layer = rnn.Recurrent(Simple(W, U, b))
     batch = engine.asarray(x[:, None])  # (T, 1, I): a batch of one
 
@@ -73,7 +73,7 @@ def ways(x: Any, W: Any, U: Any, b: Any) -> dict[str, Callable[[], Any]]:
 
 
 def timed(job: Callable[[], Any], rounds: int) -> float:
-    """The median time of a call in milliseconds."""
+    """Return the median time of a call in milliseconds."""
     taken = []
     for _ in range(rounds):
         began = time.perf_counter()
@@ -83,7 +83,7 @@ def timed(job: Callable[[], Any], rounds: int) -> float:
 
 
 def run(options: argparse.Namespace) -> Result:
-    """All three, compared with the first and timed."""
+    """Compare all three with the first, and time them."""
     began = begin(options)
     given = weights(options)
     jobs = ways(**given)
@@ -110,7 +110,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
-    """The options of the command line."""
+    """Parse the options of the command line."""
     parser = task_parser("forward_pass", __doc__, writes=False)
     number = parser.number
     number("-T", default=100, help="steps")

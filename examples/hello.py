@@ -60,19 +60,19 @@ class Walk(NamedTuple):
 
 
 def spelled(word: str) -> tuple[str, Any, Any]:
-    """The letters of a word in their order, and as numbers: all but the last, all but the first."""
+    """Return a word's letters in order, and as numbers: all but the last, all but the first."""
     letters = "".join(dict.fromkeys(word))
     ids = [letters.index(letter) for letter in word]
     return letters, np.array(ids[:-1]), np.array(ids[1:])
 
 
 def slopes(loss: Any, places: list[Tensor]) -> list[Any]:
-    """The gradient of a loss by each of its places, as arrays."""
+    """Return the gradient of a loss by each of its places, as arrays."""
     return [g.numpy() for g in engine.gradients(loss, places) if g is not None]
 
 
 def walked(model: Hello, x: Any, targets: Any) -> Walk:
-    """A forward and a backward pass, step by step, nothing left out."""
+    """Take a forward and a backward pass, step by step, nothing left out."""
     H, device = model.W_hh.shape[0], model.W_hh.device
     h = engine.zeros((1, H), dtype="float64", device=device)
     uses, hidden, logits, losses = [], [], [], []
@@ -104,14 +104,14 @@ def walked(model: Hello, x: Any, targets: Any) -> Walk:
 
 
 def loss_of(model: Hello, batch: Any) -> Tensor:
-    """The sum of the losses of all steps: the same passes, compiled."""
+    """Return the sum of the losses of all steps: the same passes, compiled."""
     x, targets = batch
     _, y = model(engine.asarray(x[:, None], device=model.W_hh.device))
     return engine.cross_entropy(y, targets[:, None], reduction="sum")
 
 
 def run(options: argparse.Namespace) -> Result:
-    """One update that is shown in full, and then as many as it takes."""
+    """Make one update that is shown in full, and then as many as it takes."""
     began = begin(options)
     letters, inputs, targets = spelled(options.word)
     x = np.eye(len(letters))[inputs]
@@ -147,7 +147,7 @@ def run(options: argparse.Namespace) -> Result:
 
 
 def told(name: str, values: Any) -> str:
-    """A matrix with a name, a row a line."""
+    """Return a matrix as text with its name, a row a line."""
     rows = [" ".join(f"{value:8.4f}" for value in row) for row in np.atleast_2d(values)]
     heads = [name, *[""] * (len(rows) - 1)]
     return "\n".join(f"    {head:10} {row}" for head, row in zip(heads, rows, strict=True))
@@ -201,14 +201,14 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def word_of(text: str) -> str:
-    """A word of at least two letters, for argparse."""
+    """Parse a word of at least two letters, for argparse."""
     if len(text) < 2:
         raise argparse.ArgumentTypeError(f"{text!r} has fewer than two letters")
     return text
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
-    """The options of the command line."""
+    """Parse the options of the command line."""
     parser = task_parser("hello", __doc__)
     add, number = parser.add_argument, parser.number
     add("--word", type=word_of, default="hello", help="another word to spell (hello)")

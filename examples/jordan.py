@@ -72,7 +72,7 @@ def turns(T: int, B: int, *key: Any) -> Turns:
 
 
 def placed(model: OutputRecurrent, given: Turns) -> Turns:
-    """The same as tensors on the device of the model."""
+    """Return the same as tensors on the device of the model."""
     device = model.parameters()[0].device
     return Turns(*(engine.asarray(one, device=device) for one in given))
 
@@ -99,7 +99,7 @@ def free(model: OutputRecurrent, given: Turns) -> Tensor:
 
 
 def loss_of(way: Callable[..., Tensor]) -> Callable[[OutputRecurrent, Turns], Tensor]:
-    """The mean squared error of a way to run."""
+    """Return the mean squared error of a way to run, as a function of the model and the turns."""
 
     def loss(model: OutputRecurrent, given: Turns) -> Tensor:
         y = way(model, given)
@@ -109,14 +109,14 @@ def loss_of(way: Callable[..., Tensor]) -> Callable[[OutputRecurrent, Turns], Te
 
 
 def errors(model: OutputRecurrent, given: Turns, way: Callable[..., Tensor]) -> Any:
-    """The distance of the needles from the right ones, root mean square, at each step (T,)."""
+    """Return the distance of the needles from the right ones, root mean square, by step (T,)."""
     with engine.no_grad():
         gaps = way(model, given).numpy() - given.y
     return np.sqrt((gaps**2).sum(axis=-1).mean(axis=-1))
 
 
 def overall(of_steps: Any) -> float:
-    """The same over all steps."""
+    """Return the same distance over all steps."""
     return float(np.sqrt(np.mean(of_steps**2)))
 
 
@@ -149,7 +149,7 @@ def trained(
 
 
 def seconds(model: OutputRecurrent, options: argparse.Namespace, way: Any, times: int = 5) -> float:
-    """What a loss and its gradients take: the shortest of a few times."""
+    """Time a loss and its gradients: the shortest of a few times, in seconds."""
     given, loss, took = turns(options.T, options.batch, "clock"), loss_of(way), []
     for _ in range(times):
         began = time.perf_counter()
@@ -165,7 +165,7 @@ def run(options: argparse.Namespace) -> Result:
 
 
 def ran(options: argparse.Namespace) -> tuple[Result, dict[str, Any]]:
-    """The same, with the errors at each step."""
+    """Do the same as `run`, and return the errors at each step too."""
     began = begin(options)
     model = OutputRecurrent(rnn.JordanCell(1, options.hidden, 2)).to(options.device)
     test = turns(options.T, 500, "test")
@@ -210,7 +210,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
-    """The options of the command line."""
+    """Parse the options of the command line."""
     parser = task_parser("jordan", __doc__)
     number = parser.number
     number("-T", default=100, help="steps of a sequence")

@@ -81,7 +81,7 @@ def read(path: Path) -> Parts:
 
 
 def keys_of(piece: list[list[int]]) -> Any:
-    """A piece as zeros and ones (T, 88)."""
+    """Return a piece as zeros and ones (T, 88)."""
     keys = np.zeros((len(piece), KEYS), dtype=np.float32)
     for t, pitches in enumerate(piece):
         for pitch in pitches:
@@ -110,7 +110,7 @@ def generated() -> Parts:
 
 
 def cost(model: Pianist, batch: Batch) -> Tensor:
-    """The negative log-likelihood of a batch, summed over keys, steps and pieces."""
+    """Return the negative log-likelihood of a batch, summed over keys, steps and pieces."""
     logits = model(batch.x)
     keys = engine.asarray(batch.x, device=logits.device)
     terms = engine.binary_cross_entropy_with_logits(logits, keys, reduction="none")
@@ -119,12 +119,12 @@ def cost(model: Pianist, batch: Batch) -> Tensor:
 
 
 def loss(model: Pianist, batch: Batch) -> Tensor:
-    """The mean of it over the steps."""
+    """Return the mean of that cost over the steps."""
     return cost(model, batch) / float(batch.lengths.sum())
 
 
 def measured(model: Pianist, pieces: list[Any]) -> float:
-    """The mean over all steps of all pieces, in evaluation mode."""
+    """Return the mean over all steps of all pieces, in evaluation mode."""
     with engine.no_grad():
         costs = (cost(model.eval(), batch).item() for batch in batches(pieces, 64, False))
         total: float = sum(costs)
@@ -165,7 +165,7 @@ def run(options: argparse.Namespace) -> Result:
 
 
 def ran(options: argparse.Namespace) -> tuple[Result, Pianist]:
-    """The same, with the model."""
+    """Do the same as `run`, and return the model too."""
     began = begin(options)
     path = options.data or (None if options.fast else found(DATA))
     if path is None:
@@ -191,7 +191,7 @@ def ran(options: argparse.Namespace) -> tuple[Result, Pianist]:
 
 
 def played(model: Pianist, steps: int) -> list[list[str]]:
-    """What the model plays: at each step it draws every key by its probability."""
+    """Let the model play: at each step it draws every key by its probability."""
     device = model.head.weight.device
     found, state, x = [], None, engine.zeros((1, 1, KEYS), device=device)
     for t in range(steps):
@@ -228,7 +228,7 @@ FAST = {"hidden": 32, "batch": 8, "epochs": 30, "lr": 2e-2, "dropout": 0.1, "pat
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
-    """The options of the command line."""
+    """Parse the options of the command line."""
     parser = task_parser("music", __doc__)
     add, number = parser.add_argument, parser.number
     add("--data", type=Path, metavar="FILE", help=f"JSON, plain or .gz ({DATA})")

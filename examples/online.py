@@ -29,7 +29,7 @@ def stream(steps: int, batch: int, delay: int) -> tuple[Tensor, Tensor]:
 
 
 def cells(hidden: int) -> dict[str, rnn.Cell]:
-    """The cells by name: of the last, no unit sees another one's past."""
+    """Return the cells by name: of the last, no unit sees another one's past."""
     return {
         "Elman": rnn.ElmanCell(1, hidden, dtype="float64"),
         "LSTM": rnn.LSTMCell(1, hidden, dtype="float64"),
@@ -38,7 +38,7 @@ def cells(hidden: int) -> dict[str, rnn.Cell]:
 
 
 def measured(options: argparse.Namespace) -> dict[str, rnn.online.Comparison]:
-    """What each method makes of each cell, before any training."""
+    """Compare the methods on each cell, before any training."""
     x, targets = stream(options.steps, options.batch, options.delay)
     return {
         name: rnn.online.compare(
@@ -50,7 +50,7 @@ def measured(options: argparse.Namespace) -> dict[str, rnn.online.Comparison]:
 
 
 def learned(options: argparse.Namespace, method: str) -> tuple[float, float]:
-    """The mean loss of the first and the last tenth of a stream, with an update after each step."""
+    """Return the mean loss of the first and last tenth of a stream; each step makes an update."""
     engine.seed(options.seed)
     cell = rnn.LSTMCell(1, options.hidden, dtype="float64")
     readout = rnn.Linear(options.hidden, 1, dtype="float64")
@@ -97,7 +97,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
-    """The options of the command line."""
+    """Parse the options of the command line."""
     parser = Parser(
         "online", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

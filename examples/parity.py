@@ -60,7 +60,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
-    """The options of the command line."""
+    """Parse the options of the command line."""
     parser = task_parser("parity", __doc__)
     number = parser.number
     number("-T", default=32, help="steps of the sequences that it learns from")

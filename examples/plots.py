@@ -7,7 +7,7 @@ import numpy as np
 
 
 def plot_loss(losses: list[float], held_out: float, baseline: float, path: Path) -> None:
-    """The training loss in bits per character, with its running mean and two lines to compare."""
+    """Plot the training loss in bits per character, its running mean and two lines to compare."""
     import matplotlib
 
     matplotlib.use("Agg")

@@ -37,7 +37,7 @@ class Reader(rnn.Module):
         self.head = rnn.Linear(width, answers)
 
     def forward(self, x: Any, last: int) -> Tensor:
-        """x (T, B) -> logits (last, B, V)."""
+        """Map x (T, B) to logits (last, B, V)."""
         y: Tensor = self.embedding(engine.asarray(x, device=self.head.weight.device))
         for norm, mix, cell in zip(self.norms, self.mixes, self.cells, strict=False):
             u = norm(y)

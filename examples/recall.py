@@ -70,7 +70,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
-    """The options of the command line."""
+    """Parse the options of the command line."""
     parser = task_parser("recall", __doc__)
     number = parser.number
     number("--pairs", default=16, help="of a key and a value")

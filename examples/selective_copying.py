@@ -66,7 +66,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
-    """The options of the command line."""
+    """Parse the options of the command line."""
     parser = task_parser("selective_copying", __doc__)
     parser.add_argument("-T", type=whole, default=64, help="steps before the signs (64)")
     options_of(parser, size=28_000, steps=600, layers=2)

@@ -35,7 +35,7 @@ Judged = list[tuple[list[str], int]]  # the words of a sentence, and 1 for a goo
 
 
 def read(options: argparse.Namespace) -> Judged:
-    """Every distinct sentence of both files, cut into words as they stand there."""
+    """Read every distinct sentence of both files, cut into words as they stand there."""
     folder = options.data or (None if options.fast else found("rt-polarity"))
     if folder is None:
         print("no data given: opinions made by rule")
@@ -61,7 +61,7 @@ def generated() -> Judged:
 
 
 def split(judged: Judged, seed: int) -> Parts[Judged]:
-    """A tenth of each kind to test, a tenth to validate, by the seed."""
+    """Split by the seed: a tenth of each kind to test, a tenth to validate."""
     kinds = ([one for one in judged if one[1] == kind] for kind in (0, 1))
     bad, good = (dealt(own, TENTHS, "sentiment", seed, kind) for kind, own in enumerate(kinds))
     return Parts(*map(list.__add__, bad, good))
@@ -138,12 +138,12 @@ def batches(
 
 
 def loss(model: rnn.Module, batch: Batch) -> Tensor:
-    """The mean cross entropy, in nats."""
+    """Return the mean cross entropy, in nats."""
     return engine.cross_entropy(model(batch.x, batch.lengths), batch.y)
 
 
 def accuracy(model: rnn.Module, judged: Batches) -> float:
-    """The share of sentences that are judged rightly."""
+    """Return the share of sentences that are judged rightly."""
     score = Accuracy()
     with evaluating(model):
         for x, lengths, y, *_ in judged:
@@ -157,7 +157,7 @@ def accuracy(model: rnn.Module, judged: Batches) -> float:
 def trained(
     parts: Parts[Judged], options: argparse.Namespace
 ) -> tuple[rnn.Module, Vocabulary, History]:
-    """A model with the weights that were best in validation, and its words."""
+    """Train a model; return it with the weights that were best in validation, and its words."""
     words = Vocabulary.of(
         [sentence for sentence, _ in parts.train], max_size=WORDS, specials=["pad", "unk"]
     )
@@ -185,7 +185,7 @@ def run(options: argparse.Namespace) -> task.Result:
 
 
 def ran(options: argparse.Namespace) -> tuple[task.Result, Parts[Judged], Vocabulary]:
-    """The same, with what it was trained on and its words."""
+    """Do the same as `run`, and return the parts and the words of the model too."""
     began = task.begin(options)
     parts = filled(split(read(options), options.seed), options.data)
     model, words, history = trained(parts, options)
@@ -199,7 +199,7 @@ def ran(options: argparse.Namespace) -> tuple[task.Result, Parts[Judged], Vocabu
 
 
 def most_frequent(parts: Parts[Judged]) -> float:
-    """The accuracy of one answer for all, the one that is more frequent where it is learned."""
+    """Return the accuracy of one answer for all, the one more frequent where it is learned."""
     train, test = ([kind for _, kind in part] for part in (parts.train, parts.test))
     return test.count(max((0, 1), key=train.count)) / len(test)
 
@@ -222,7 +222,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
-    """The options of the command line."""
+    """Parse the options of the command line."""
     parser = task.task_parser("sentiment", __doc__)
     add, number = parser.add_argument, parser.number
     add("--data", type=Path, metavar="DIR", help=f"with {' and '.join(FILES)} (rt-polarity)")

@@ -51,7 +51,7 @@ class Text(NamedTuple):
 
 
 def read(options: argparse.Namespace) -> str:
-    """The text: the one given, else tinyshakespeare, else Python's own documentation."""
+    """Read the text: the one given, else tinyshakespeare, else Python's own documentation."""
     path = options.data or (None if options.fast else found("tinyshakespeare/input.txt.gz"))
     if path is not None:
         return read_text(path)
@@ -67,7 +67,7 @@ def tokens_of(text: str, level: str) -> list[str]:
 
 
 def split(text: str, level: str) -> Text:
-    """The first 90 % of the characters, and the rest.
+    """Split the text into the first 90 % of the characters, and the rest.
 
     Words that the first part has once are unknown: all such words count as one, <unk>.
     """
@@ -90,12 +90,12 @@ def frequencies(text: Text) -> float:
 
 
 def loss(model: LanguageModel, chunk: Chunk, state: Any) -> tuple[Tensor, Any]:
-    """The loss of a chunk, and the state that the next one begins with."""
+    """Return the loss of a chunk, and the state that the next one begins with."""
     return model.loss(chunk.x, chunk.y, state)
 
 
 def nats(model: LanguageModel, ids: Any, streams: int) -> float:
-    """The mean cost of a token in nats; one stream reads the text as it is, from end to end."""
+    """Return the mean cost of a token in nats; one stream reads the text as it is, end to end."""
     total, count, state = 0.0, 0, None
     streams = max(1, min(streams, len(ids) // 100))
     with engine.no_grad():
@@ -107,7 +107,7 @@ def nats(model: LanguageModel, ids: Any, streams: int) -> float:
 
 
 def trained(text: Text, options: argparse.Namespace) -> tuple[LanguageModel, Any]:
-    """The model, and the history of its training."""
+    """Train a model; return it and the history of its training."""
     model = LanguageModel(
         len(text.vocabulary), options.embedding, options.hidden, options.layers, cell=options.cell,
         dropout=options.dropout, tie_weights=options.embedding == options.hidden,
@@ -135,7 +135,7 @@ def run(options: argparse.Namespace) -> task.Result:
 
 
 def ran(options: argparse.Namespace) -> tuple[task.Result, LanguageModel, Text]:
-    """The same, with what was trained."""
+    """Do the same as `run`, and return the model and its text too."""
     began = task.begin(options)
     text = split(read(options), options.level)
     model, history = trained(text, options)
@@ -161,14 +161,14 @@ def shown(vocabulary: Vocabulary, ids: Iterable[int], level: str) -> str:
 
 
 def sample(model: LanguageModel, text: Text, options: argparse.Namespace) -> str:
-    """What the model writes after the end of a line."""
+    """Return the text that the model writes after the end of a line."""
     end = "\n" if options.level == "character" else "<eos>"
     drawn = model.generate(text.vocabulary.encode([end]), temperature=0.8, key=("sample",))
     return shown(text.vocabulary, islice(drawn, options.sample), options.level).strip()
 
 
 def draw(model: LanguageModel, text: Text, out: Path) -> None:
-    """The gradient of the last loss, and of all, on their way back through the held-out text."""
+    """Draw the gradient of the last loss, and of all, on the way back through held-out text."""
     ids = text.valid[-200 - DRAWN - 1 :]
     start = len(ids) - DRAWN - 1
     losses = losses_over_time(model.advance, ids, start, text.vocabulary.token)
@@ -197,7 +197,7 @@ def tell(options: argparse.Namespace) -> None:
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
-    """The options of the command line."""
+    """Parse the options of the command line."""
     parser = task.task_parser("shakespeare", __doc__)
     add, number = parser.add_argument, parser.number
     add("--data", type=Path, metavar="FILE", help="a UTF-8 text, plain or .gz (tinyshakespeare)")

@@ -35,7 +35,7 @@ def speech(B: int, *key: Any) -> Batch:
 
 
 def known_sounds() -> Any:
-    """The frames (9, 12) of silence and of the labels, without noise."""
+    """Return the frames (9, 12) of silence and of the labels, without noise."""
     sounds = engine.random.generator("sounds").normal(0.0, 1.0, (SOUNDS + 1, BANDS))
     sounds[0] = 0.0
     return sounds
@@ -56,7 +56,7 @@ def dna(B: int, *key: Any) -> Batch:
 
 
 def known_motifs() -> Any:
-    """The motifs (4, 8) of the seed."""
+    """Return the motifs (4, 8) of the seed."""
     return engine.random.generator("motifs").integers(0, LETTERS, (MOTIFS, MOTIF))
 
 

@@ -59,7 +59,7 @@ class Reader(NamedTuple):
 
 
 def read(options: argparse.Namespace) -> Named:
-    """Every distinct surname of every file, with the name of the file as its nation."""
+    """Read every distinct surname of every file, with the name of the file as its nation."""
     folder = options.data or (None if options.fast else found("names"))
     if folder is None:
         print("no data given: surnames of invented nations, made by rule")
@@ -72,7 +72,7 @@ def read(options: argparse.Namespace) -> Named:
 
 
 def generated() -> Named:
-    """A few hundred surnames of invented nations, told by their endings."""
+    """Generate a few hundred surnames of invented nations, told by their endings."""
     return [
         (f"{first}{second}{ending}".capitalize(), nation)
         for nation, endings in ENDINGS.items()
@@ -83,7 +83,7 @@ def generated() -> Named:
 
 
 def split(named: Named, seed: int) -> Parts[Named]:
-    """A tenth of the distinct surnames to test, a tenth to validate, of each nation alike.
+    """Split the distinct surnames: a tenth to test, a tenth to validate, of each nation alike.
 
     A surname of several nations is drawn with the first, and all of its nations go with it.
     """
@@ -104,7 +104,7 @@ def split(named: Named, seed: int) -> Parts[Named]:
 
 
 def trained(parts: Parts[Named], options: argparse.Namespace) -> tuple[Reader, History]:
-    """A reader with the weights that were best in validation."""
+    """Train a reader; return it with the weights that were best in validation."""
     letters = Vocabulary.of("".join(name for name, _ in parts.train), specials=["pad", "unk"])
     nations = sorted({nation for part in parts for _, nation in part})
     model = Classifier(
@@ -146,7 +146,7 @@ def run(options: argparse.Namespace) -> task.Result:
 
 
 def ran(options: argparse.Namespace) -> tuple[task.Result, Reader, Parts[Named]]:
-    """The same, with what was trained and on what."""
+    """Do the same as `run`, and return the reader and its data too."""
     began = task.begin(options)
     parts = filled(split(read(options), options.seed), options.data)
     reader, history = trained(parts, options)
@@ -184,7 +184,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
-    """The options of the command line."""
+    """Parse the options of the command line."""
     parser = task.task_parser("surnames", __doc__)
     add, number = parser.add_argument, parser.number
     add("--data", type=Path, metavar="DIR", help="a file NATION.txt for each nation (names)")

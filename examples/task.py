@@ -21,7 +21,7 @@ Result = dict[str, Any]
 
 
 def share(text: str) -> float:
-    """A number in [0, 1), for argparse."""
+    """Parse a number in [0, 1), for argparse."""
     try:
         value = float(text)
     except ValueError:
@@ -32,7 +32,7 @@ def share(text: str) -> float:
 
 
 def task_parser(name: str, doc: str | None, *, writes: bool = True) -> Parser:
-    """A parser with the options that all tasks have, --out if it writes anything."""
+    """Return a parser with the options that all tasks have, --out if it writes anything."""
     form = argparse.RawDescriptionHelpFormatter
     parser = Parser(name, description=doc, formatter_class=form)
     add = parser.add_argument
@@ -50,7 +50,7 @@ def task_parser(name: str, doc: str | None, *, writes: bool = True) -> Parser:
 def settled(
     parser: Parser, arguments: list[str] | None, fast: dict[str, Any]
 ) -> argparse.Namespace:
-    """The options that were given; with --fast those of `fast` take the place of the defaults.
+    """Parse the options; with --fast those of `fast` take the place of the defaults.
 
     What is drawn or resumed needs a folder.
     """
@@ -89,7 +89,7 @@ def begin(options: argparse.Namespace) -> float:
 
 
 def outputs(options: argparse.Namespace) -> dict[str, Any]:
-    """What `fit` is told of the folder: a log, a plot, and of `resumable` tasks checkpoints."""
+    """Return the settings of `fit` for the folder: a log, a plot, checkpoints if `resumable`."""
     out: Path | None = options.out
     if out is None:
         return {}
@@ -102,7 +102,7 @@ def outputs(options: argparse.Namespace) -> dict[str, Any]:
 def fitted(
     name: str, model: rnn.Module, data: Iterable[Any], loss: Callable[..., Any], **settings: Any
 ) -> History:
-    """What `rnn.training.fit` gives, and every training of every example is one of these.
+    """Train by `rnn.training.fit`; every training of every example is one of these.
 
     Raises KeyboardInterrupt for a run that was broken off: nothing that is measured after it, or
     trained on top of it, would be that of the task.
@@ -122,7 +122,7 @@ def result(
     history: History,
     curve: list[list[float]],
 ) -> Result:
-    """A run in plain numbers: its figures by name, what it took, and its curve."""
+    """Return a run in plain numbers: its figures by name, what it took, and its curve."""
     apart = ("seed", "out", "fast", "data", "draw", "resume", "sample", "device")
     settings = {key: x for key, x in vars(options).items() if key not in apart}
     return {
@@ -137,12 +137,12 @@ def result(
 
 
 def validated(history: History, figure: str) -> list[list[float]]:
-    """A figure of the validations of a run, as a curve."""
+    """Return a figure of the validations of a run, as a curve."""
     return [[one.step, one.metrics[figure]] for one in history.validations]
 
 
 def finish(name: str, run: Callable[[], Any]) -> int:
-    """The exit status of a run; one line says what broke it off, or is wrong with its input."""
+    """Return a run's exit status; one line says what broke it off, or is wrong with its input."""
     try:
         run()
     except KeyboardInterrupt as stop:

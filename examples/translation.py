@@ -41,14 +41,14 @@ Pairs = list[tuple[list[str], list[str]]]  # the words of a French and of an Eng
 
 
 def normalised(sentence: str) -> list[str]:
-    """The words of a sentence in lower case without accents, and . ! ? as words of their own."""
+    """Return the words of a sentence in lower case without accents, . ! ? as words of their own."""
     plain = unicodedata.normalize("NFD", sentence.lower().strip())
     plain = "".join(c for c in plain if unicodedata.category(c) != "Mn")
     return re.sub(r"[^a-z.!?]+", " ", re.sub(r"([.!?])", r" \1 ", plain)).split()
 
 
 def read(options: argparse.Namespace) -> Pairs:
-    """Every distinct pair, French first, of a table with the English in its first column."""
+    """Read every distinct pair, French first, of a table with the English in its first column."""
     path = options.data or (None if options.fast else found("eng-fra/eng-fra.tutorial.tsv.gz"))
     if path is None:
         print("no data given: sentences of two invented languages, made by rule")
@@ -59,7 +59,7 @@ def read(options: argparse.Namespace) -> Pairs:
 
 
 def generated() -> Pairs:
-    """Two invented languages: what is said of whom, in another order of words."""
+    """Generate two invented languages: what is said of whom, in another order of words."""
     persons = {"mi": "i am", "tu": "you are", "lo": "he is", "la": "she is"}
     what = {"bon": "good", "fel": "happy", "gran": "tall", "lent": "slow", "nov": "new"}
     how = {"": "", "tre": "very", "ne": "not", "sempre": "always"}
@@ -96,7 +96,7 @@ class Translator(NamedTuple):
 
     @classmethod
     def of(cls, train: Pairs, options: argparse.Namespace) -> "Translator":
-        """A bidirectional encoder, and a decoder that looks at all of its outputs."""
+        """Build a bidirectional encoder, and a decoder that looks at all of its outputs."""
         # French that was seen once is unknown: so the unknown has a vector that is learned.
         french = Vocabulary.of([one for one, _ in train], min_count=2)
         english = Vocabulary.of([two for _, two in train])
@@ -116,7 +116,7 @@ class Translator(NamedTuple):
                        y_pad=self.english.pad)  # fmt: skip
 
     def accuracy(self, batches: Batches) -> float:
-        """The share of English words that are found, given those before them."""
+        """Return the share of English words that are found, given those before them."""
         score = Accuracy(ignore=self.english.pad)
         with evaluating(self.model):
             for x, lengths, y, *_ in batches:
@@ -124,7 +124,7 @@ class Translator(NamedTuple):
         return score.value()
 
     def translated(self, pairs: Pairs, width: int) -> list[str]:
-        """The English of French sentences: greedy, or by beams of that width."""
+        """Translate French sentences into English: greedily, or by beams of that width."""
         texts = []
         for first in range(0, len(pairs), 64):
             x = pad_sequences([self.french.encode(one) for one, _ in pairs[first : first + 64]])
@@ -141,7 +141,7 @@ class Translator(NamedTuple):
 
 
 def loss(options: argparse.Namespace, model: Seq2Seq, batch: Batch, step: int) -> Tensor:
-    """The loss of a batch, with --decay under scheduled sampling."""
+    """Return the loss of a batch, with --decay under scheduled sampling."""
     share = options.ratio
     if options.decay is not None and model.training:
         share = forcing_ratio(step, "inverse sigmoid", options.decay, least=share)
@@ -149,7 +149,7 @@ def loss(options: argparse.Namespace, model: Seq2Seq, batch: Batch, step: int) -
 
 
 def trained(parts: Parts[Pairs], options: argparse.Namespace) -> tuple[Translator, History]:
-    """A translator with the weights that were best in validation."""
+    """Train a translator; return it with the weights that were best in validation."""
     own = Translator.of(parts.train, options)
     own.model.to(options.device)
     train = own.batches(parts.train, options.batch, shuffle=True)
@@ -168,7 +168,7 @@ def trained(parts: Parts[Pairs], options: argparse.Namespace) -> tuple[Translato
 
 
 def nearest(train: Pairs, pairs: Pairs) -> list[str]:
-    """A memory: the English of the learned sentence that shares the most and rarest words."""
+    """Translate by memory: the learned sentence that shares the most and rarest words."""
     places: dict[str, list[int]] = {}
     for number, (french, _) in enumerate(train):
         for word in dict.fromkeys(french):
@@ -191,7 +191,7 @@ def run(options: argparse.Namespace) -> task.Result:
 def ran(
     options: argparse.Namespace,
 ) -> tuple[task.Result, Translator, Parts[Pairs], dict[str, list[str]]]:
-    """The same, with what was trained, on what, and what it says of the test part."""
+    """Do the same as `run`; return the translator, its data and its translations too."""
     began = task.begin(options)
     parts = filled(split(read(options), options.seed), options.data)
     own, history = trained(parts, options)
@@ -216,7 +216,7 @@ def ran(
 
 
 def draw(own: Translator, pair: tuple[list[str], list[str]], out: Path) -> None:
-    """A sentence on its way through encoder and decoder, with where the decoder looks."""
+    """Draw a sentence on its way through encoder and decoder, with where the decoder looks."""
     french, said = pair[0], own.translated([pair], 1)[0].split()
     x = own.french.encode(french).reshape(-1, 1)
     y = own.english.encode(said, eos=True).reshape(-1, 1)
@@ -252,7 +252,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def ratio(text: str) -> float:
-    """A number in [0, 1], for argparse."""
+    """Parse a number in [0, 1], for argparse."""
     try:
         value = float(text)
     except ValueError:
@@ -263,7 +263,7 @@ def ratio(text: str) -> float:
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
-    """The options of the command line."""
+    """Parse the options of the command line."""
     parser = task.task_parser("translation", __doc__)
     add, number = parser.add_argument, parser.number
     add("--data", type=Path, metavar="FILE", help="a table ENGLISH <tab> FRENCH (eng-fra.tutorial)")

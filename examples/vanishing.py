@@ -25,13 +25,13 @@ COLORS = ("#9dbfe3", "#1f5fa8", "#8e1212", "#2e7d32", "#5f6368")
 
 
 def orthogonal(hidden: int, radius: float) -> Any:
-    """A matrix that turns, and makes everything longer or shorter by `radius`."""
+    """Return a matrix that turns, and makes everything longer or shorter by `radius`."""
     q = np.linalg.qr(engine.random.normal((hidden, hidden), 1.0, "vanishing").numpy())[0]
     return (radius * q).astype(np.float64)
 
 
 def networks(inputs: int, hidden: int) -> dict[str, Callable[[], rnn.Cell]]:
-    """What makes each cell, by the name that the plot shows."""
+    """Return the function that makes each cell, by the name that the plot shows."""
 
     def elman(radius: float) -> rnn.Cell:
         cell = rnn.ElmanCell(inputs, hidden, bias=False, dtype="float64")
@@ -127,7 +127,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
-    """The options of the command line."""
+    """Parse the options of the command line."""
     parser = Parser(
         "vanishing", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

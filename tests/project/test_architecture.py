@@ -23,7 +23,7 @@ LAUNCHES = Path("engine/scan/cuda/module.py")  # compiles and launches what is g
 
 
 def imports(path: Path) -> set[str]:
-    """The first names of all modules that a file imports anywhere in it."""
+    """Return the first names of all modules that a file imports anywhere in it."""
     found = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
@@ -127,9 +127,9 @@ def without_a_verb(text: str) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("package", ALLOWED)
-def test_docstrings_of_functions_begin_with_a_verb(package):
-    for path in sources(package):
+@pytest.mark.parametrize("place", [*ALLOWED, "examples", "benchmarks", "docs"])
+def test_docstrings_of_functions_begin_with_a_verb(place):
+    for path in sources(place):
         found = without_a_verb(path.read_text(encoding="utf-8"))
         assert not found, f"{path.relative_to(ROOT)}: {'; '.join(found)}"
 
@@ -195,7 +195,7 @@ ROOMS = (
 
 
 def rooms_imported(path: Path) -> set[str]:
-    """The rooms of `viz` that a file imports from."""
+    """Return the rooms of `viz` that a file imports from."""
     found = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.ImportFrom) and node.module:

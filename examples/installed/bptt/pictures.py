@@ -21,7 +21,7 @@ def losses_over_time(
     device: str = "numpy",
     named: Callable[[Any], Any] = lambda state: state,
 ) -> list[Tensor]:
-    """The losses of the tokens of `ids` after `start`, one a step, each in its scope of time.
+    """Return the losses of the tokens of `ids` after `start`, one a step, each in its time scope.
 
     ``advance(id, state)`` gives the logits (1, V) of the next token, and the state. It comes from
     the tokens before, as in use, and begins the graph as ``named(state)``; `symbol` writes a token.
