@@ -46,7 +46,7 @@ def read(options: argparse.Namespace) -> Parts[Tagged]:
 
 
 def generated() -> Parts[Tagged]:
-    """Sentences around names that are told by their ends and by what stands before them."""
+    """Return sentences around names that are told by their ends and by what stands before them."""
     stems = ("Ar", "Bel", "Cor", "Dun", "Eli", "Fal", "Gor", "Hem", "Ist", "Jor", "Kel", "Lun")
     people = [f"{stem}{end}" for stem in stems for end in ("son", "mann", "ova")]
     places = [f"{stem}{end}" for stem in stems for end in ("ville", "burg", "ton")]
