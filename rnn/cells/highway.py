@@ -46,7 +46,7 @@ class RHNCell(Cell):
         self.state_size = {"s": H}
 
     def step(self, x: Tensor, s: Tensor) -> tuple[Tensor, Tensor]:
-        """Map x (B, I), s (B, H) -> s' (B, H), s'."""
+        """Return x (B, I), s (B, H) -> s' (B, H), s'."""
         u = linear(x, self.weight_ih)
         for layer in range(self.depth):
             v = linear(s, self.weight_hh[layer], self.bias[layer])
