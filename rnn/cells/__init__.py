@@ -11,7 +11,6 @@ from rnn.cells.elman import ElmanCell
 from rnn.cells.equations import latex
 from rnn.cells.gated import MinimalGatedCell, OneGateGRUCell, ResetBeforeGRUCell
 from rnn.cells.gru import GRUCell
-from rnn.cells.highway import RHNCell
 from rnn.cells.independent import IndRNNCell
 from rnn.cells.jordan import ElmanJordanCell, JordanCell
 from rnn.cells.linear import (
@@ -61,7 +60,6 @@ __all__ = [
     "PeepholeLSTMCell",
     "QRNNCell",
     "RGLRUCell",
-    "RHNCell",
     "RWKV4Cell",
     "ResetBeforeGRUCell",
     "S4DCell",

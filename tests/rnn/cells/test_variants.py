@@ -111,14 +111,6 @@ def independent(p: Any, x: Any, h: Any) -> Any:
     return h, (h,)
 
 
-def highway(p: Any, x: Any, s: Any) -> Any:
-    for layer, (w, b) in enumerate(zip(p["weight_hh"], p["bias"], strict=True)):
-        a = s @ w.T + b + (x @ p["weight_ih"].T if layer == 0 else 0)
-        n, t = np.tanh(a[:, :H]), sigma(a[:, H:])
-        s = n * t + s * (1 - t)
-    return s, (s,)
-
-
 def textbook(p: Any, x: Any, a: Any) -> Any:
     a = np.tanh(a @ p["W_aa"].T + x @ p["W_ax"].T + p["b_a"])
     return a @ p["W_ya"].T + p["b_y"], (a,)
@@ -146,8 +138,6 @@ CELLS: dict[str, Any] = {
     "coupled": (lambda: rnn.CoupledLSTMCell(I, H, **D), coupled),
     "layer norm": (lambda: rnn.LayerNormLSTMCell(I, H, **D), layer_norm_lstm),
     "independent": (lambda: rnn.IndRNNCell(I, H, **D), independent),
-    "highway": (lambda: rnn.RHNCell(I, H, **D), highway),
-    "highway of depth 3": (lambda: rnn.RHNCell(I, H, depth=3, gate_bias=1.0, **D), highway),
     "textbook": (lambda: rnn.TextbookCell(I, H, O, **D), textbook),
     "projected": (lambda: rnn.LSTMCell(I, H, proj_size=2, **D), projected),
     **cell_equations.CELLS,
