@@ -266,9 +266,9 @@ class GRU(_Layer[Tensor]):
 
     h' = (1 - z) n + z h with n = tanh(W_in x + b_in + r (W_hn h + b_hn)); r and z are sigmoids of
     W_ih x + b_ih + W_hh h + b_hh. x (T, B, I) with I = `input_size`, (B, T, I) with `batch_first`,
-    or (T, I) of one sequence; h (layers * directions, B, H) with H = `hidden_size`; y (T, B,
-    directions * H). `num_layers` lie on each other, with `dropout` between them while training;
-    `bidirectional` ones run both ways. `bias=False` leaves out all b; `dtype` is that of the
+    or (T, I) of one sequence; h (layers * directions, B, H) with H = `hidden_size`; y
+    (T, B, directions * H). `num_layers` lie on each other, with `dropout` between them while
+    training; `bidirectional` ones run both ways. `bias=False` leaves out b; `dtype` is that of the
     weights (float32); `checkpoint` is that of `engine.scan`. Weights have PyTorch's names and
     layouts, for each layer and direction. Raises ValueError for sizes, states and inputs that do
     not fit, TypeError for flags that are no booleans. Source: Cho et al., 2014; see `GRUCell`.

@@ -40,6 +40,7 @@ def save(path: str | Path, state: Module | Mapping[str, Any], config: Any = None
     ...     rnn.save(f"{folder}/net.safetensors", rnn.Linear(2, 1), {"sizes": [2, 1]})
     ...     weights, config = rnn.load(f"{folder}/net.safetensors")
     >>> rnn.Linear(*config["sizes"]).load_state_dict(weights)
+    IncompatibleKeys(missing_keys=[], unexpected_keys=[])
     """
     if not isinstance(path, str | Path):
         raise TypeError(f"save: expected a path, got {type(path).__name__}; the path comes first: "

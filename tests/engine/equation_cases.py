@@ -9,15 +9,15 @@ Python that it finds.
 import importlib
 import json
 import sys
+from pathlib import Path
 from types import ModuleType
 from typing import Any, ClassVar
 
-from tests import ROOT
 
 
 def _engine() -> Any:
     """`engine.naming.equations`, loaded without NumPy."""
-    root = ROOT / "engine"
+    root = Path(__file__).parents[2] / "engine"
     package = ModuleType("engine")
     package.__path__ = [str(root)]
     sys.modules.setdefault("engine", package)

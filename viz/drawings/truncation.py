@@ -72,16 +72,19 @@ def draw_truncation(
     found = find_cuts(graph, cuts)
     title = title or "Truncated back-propagation through time"
     full: list[Loss] = []
+    known: dict[tuple[Any, ...], CutSums] = {}  # by the steps shown: they come from a device once
 
     def make(most: int | None, detail: Detail) -> Diagram:
         around = steps_with_a_cut(graph, found, STEPS.get(level, 2) if most is None else most)
         drawing = Drawing(graph, level, max_steps=most, steps=around,
                           weights=weights != "off" and not detail.bare,
                           ready=True, joined=detail.joined)  # fmt: skip
-        sums = truncated_sums(
-            graph, found, losses, partial(use_of, drawing.model), split=not single
-        )
-        bring(*sums)
+        shown = (most, detail.joined, detail.bare)
+        if (sums := known.get(shown)) is None:
+            sums = known[shown] = truncated_sums(
+                graph, found, losses, partial(use_of, drawing.model), split=not single
+            )
+            bring(*sums)
         full[:] = full or lost_gradients(graph, sums)
         refused = _write(drawing, found, sums)
         annotations = _annotations(drawing, found, sums, refused, full)

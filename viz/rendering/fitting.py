@@ -36,7 +36,7 @@ class Detail(NamedTuple):
 Make = Callable[[int | None, Detail], Diagram]  # from the most steps and the detail
 FULL, PLAIN = Detail(), Detail(numbers=False)
 NARROW = Detail(numbers=False, narrow=True)
-JOINED, BARE = NARROW._replace(joined=True), NARROW._replace(joined=True, bare=True)
+JOINED, BARE = NARROW._replace(joined=True), NARROW._replace(bare=True)
 NO_WEIGHTS = ("weights left out: there is no room for their wires",)
 
 
@@ -52,9 +52,10 @@ def fitted(
     """Return the picture that `make` draws, with as much in it as fits into `width` pixels.
 
     Numbers on edges go first, then steps, down to `least`, then long names and room between wires,
-    then all steps but one, then weights. A picture that is a little too wide is made smaller, so
-    that its smallest text still has 9 pixels. Steps that are asked for are all shown, with their
-    numbers, however wide the picture is. Raises ValueError for a width under 100 pixels.
+    then all steps but one, then those of all blocks but the last or, if that is not enough, weights
+    instead, then both. A picture that is a little too wide is made smaller, so that its smallest
+    text still has 9 pixels. Steps that are asked for are all shown, with their numbers, however
+    wide the picture is. Raises ValueError for a width under 100 pixels.
     """
     check_width(where, width, NARROWEST)
     most = None if isinstance(asked, Collection) else asked
@@ -69,7 +70,7 @@ def fitted(
             diagram = make(most, PLAIN)
     if diagram.scene.width > room:
         diagram = make(most, NARROW)
-    for detail in (NARROW, JOINED, BARE) if asked is None else ():
+    for detail in (NARROW, JOINED, BARE, JOINED._replace(bare=True)) if asked is None else ():
         if diagram.scene.width > room and (most, detail) != (1, NARROW):
             diagram = make(1, detail)
     if asked is not None and diagram.scene.width > room:

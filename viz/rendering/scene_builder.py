@@ -4,6 +4,7 @@ Above the layout, `boxes.py` and `edges.py`, below `drawing.py`.
 """
 
 import math
+from collections import Counter
 from collections.abc import Iterable
 
 from viz import style
@@ -22,7 +23,7 @@ from viz.scene import Words as Line
 
 TITLE = 40
 HEADING, HEAD = 22, 11  # over the columns: their room and the size of their letters
-BLOCK = 20  # over the headings, where there are blocks
+BLOCK, NAME = 20, 12  # over the headings, where there are blocks, and the size of their letters
 SINGLE, PAIRS = 8, 10  # from wire to wire, and from pair to pair, where room is scarce
 GAPS = {"op": 12, "gate": 12, "cell": 12, "rolled": 26}  # between columns, at least
 
@@ -160,9 +161,14 @@ class SceneBuilder:
 
 
 def _heading_room(grid: Grid) -> int:
-    """Return the least width of a column: its time, where that is a word, has to fit."""
-    times = [str(column.time) for column in grid.columns.columns if column.time is not None]
-    return math.ceil(max((width(t, HEAD) for t in times), default=0.0)) + 10
+    """Return the least width of a column: its time, where that is a word, and its part of the name
+    of its block have to fit.
+    """
+    columns = grid.columns.columns
+    needed = [width(str(one.time), HEAD) for one in columns if one.time is not None]
+    many = Counter(one.block for one in columns if one.block)
+    needed += [width(short(block), NAME, bold=True) / count for block, count in many.items()]
+    return math.ceil(max(needed, default=0.0)) + 10
 
 
 def _broken(item: Item) -> bool:
@@ -200,4 +206,4 @@ def _block_names(place: Geometry) -> Iterable[Line]:
             ends.setdefault(column.block, []).extend(span)
     for block, xs in ends.items():
         middle = (min(xs) + max(xs)) / 2
-        yield Line(middle, place.top - HEADING - 7, short(block), 12, bold=True)
+        yield Line(middle, place.top - HEADING - 7, short(block), NAME, bold=True)

@@ -121,11 +121,11 @@ def guard(threads: int) -> None:
         core.divided = lambda step, rows, wanted: division.Division(min(threads, rows), 1)
 
 
-BEGIN = "real **p = job->p;"
+BEGIN = "real **p = call->p;"
 PLANTS = {
     "row": ("last = own->last", "last = own->last + 1"),
     "packed": ("service->packed_product(n, ", "service->packed_product(n, 1 + "),
-    "step": ("const long came = job->reverse ? t + 1 : t", "const long came = t + 2"),
+    "step": ("const long came = t + !!call->reverse", "const long came = t + 2"),
     "shift": (BEGIN, f"{BEGIN} volatile int by = 40, bits = 1 << by;"),
     "overflow": (BEGIN, f"{BEGIN} volatile int most = 2147483647, more = most + 1;"),
     "index": (BEGIN, f"{BEGIN} volatile long at = 3, few[3]; few[at] = 1;"),

@@ -226,7 +226,7 @@ def test_the_executor_is_read_from_the_explanation():
 
 def test_a_crash_is_reported_with_its_seed(monkeypatch, tmp_path):
     (tmp_path / "sitecustomize.py").write_text(
-        "import os\nfrom tests import step_programs as p\nreal = p.made\n"
+        "import os\nfrom tests.engine.scan import step_programs as p\nreal = p.made\n"
         "p.made = lambda seed: os.abort() if seed == 3 else real(seed)\n"
     )
     env = environment(False, str(tmp_path))
@@ -239,7 +239,7 @@ def test_a_crash_is_reported_with_its_seed(monkeypatch, tmp_path):
 
 def test_a_seed_that_hangs_is_reported(tmp_path):
     (tmp_path / "sitecustomize.py").write_text(
-        "import time\nfrom tests import step_programs as p\np.made = lambda seed: time.sleep(60)\n"
+        "import time\nfrom tests.engine.scan import step_programs as p\np.made = lambda seed: time.sleep(60)\n"
     )
     env = environment(False, str(tmp_path))
     env["PYTHONPATH"] = f"{tmp_path}{':'}{env['PYTHONPATH']}"

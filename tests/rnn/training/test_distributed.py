@@ -151,7 +151,7 @@ def two(fake):
         token = fake.device_sums.token()
         program = [
             sys.executable,
-            str(ROOT / "tests" / "rank_jobs.py"),
+            str(Path(__file__).with_name("rank_jobs.py")),
             "peer",
             token.hex(),
             device,
