@@ -4,6 +4,7 @@ What can be computed for all steps at once is, as of any recurrence. Above `scan
 """
 
 from collections.abc import Callable
+from functools import update_wrapper
 from typing import Any
 
 from engine.apply import asarray
@@ -49,6 +50,7 @@ def vmap(f: Callable[..., Any], in_axes: Axes = 0) -> Callable[..., Any]:
             own = dict(zip(given, xs, strict=True))
             return state, f(*(own.get(n, arg) for n, arg in enumerate(args)))
 
+        update_wrapper(step, f, assigned=(), updated=())  # warnings are of f, once for each
         xs = tuple(rebuild(parts) for parts, rebuild in given.values())
         return scan(step, zeros((), device=leaves[0].device), xs)[1]
 

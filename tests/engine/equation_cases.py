@@ -14,7 +14,6 @@ from types import ModuleType
 from typing import Any, ClassVar
 
 
-
 def _engine() -> Any:
     """`engine.naming.equations`, loaded without NumPy."""
     root = Path(__file__).parents[2] / "engine"

@@ -65,8 +65,13 @@ def test_what_cannot_be_recorded_runs_in_a_loop_and_says_so():
     def f(x: Any) -> Any:
         return x if float(x.sum()) > 0 else -x
 
-    with pytest.warns(RecurrenceWarning, match="runs in a loop"):
+    def g(x: Any) -> Any:
+        return -x if float(x.sum()) > 0 else x
+
+    with pytest.warns(RecurrenceWarning, match=r"says_so.<locals>.f runs in a loop"):
         found = engine.vmap(f)(X)
+    with pytest.warns(RecurrenceWarning, match=r"says_so.<locals>.g runs in a loop"):
+        engine.vmap(g)(X)  # each function is told of once
     np.testing.assert_array_equal(found.numpy(), looped(f, X))
 
 

@@ -239,7 +239,8 @@ def test_a_crash_is_reported_with_its_seed(monkeypatch, tmp_path):
 
 def test_a_seed_that_hangs_is_reported(tmp_path):
     (tmp_path / "sitecustomize.py").write_text(
-        "import time\nfrom tests.engine.scan import step_programs as p\np.made = lambda seed: time.sleep(60)\n"
+        "import time\nfrom tests.engine.scan import step_programs as p\n"
+        "p.made = lambda seed: time.sleep(60)\n"
     )
     env = environment(False, str(tmp_path))
     env["PYTHONPATH"] = f"{tmp_path}{':'}{env['PYTHONPATH']}"

@@ -30,6 +30,7 @@ ERRORS = {
     REMOTE_ERROR: "NCCL_ERROR_REMOTE_ERROR: remote process exited or there was a network error",
 }
 GONE = (EOFError, OSError)
+PATIENCE = 60.0  # seconds, after which a process that never came ends a test; NCCL waits on
 _listeners = {}  # of the ids that this process has made
 
 
@@ -70,6 +71,7 @@ class NcclCommunicator:
 
     def _accept(self, listener, own):
         with listener:
+            listener._listener._socket.settimeout(PATIENCE)
             there = [own]
             for _ in range(self._size - 1):
                 peer = listener.accept()
