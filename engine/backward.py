@@ -32,7 +32,7 @@ Pull = Callable[..., None]
 
 
 class Expansion(NamedTuple):
-    """What the rule of an op returns where its node stands for a graph that is made only now.
+    """Hold what the rule of an op returns where its node stands for a graph that is made only now.
 
     `record(inputs)` makes that graph from the inputs of the node and returns its outputs and an
     id that is lower than all of its nodes; `grads` has the gradient of each output or None.

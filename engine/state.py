@@ -21,7 +21,7 @@ Pull = Callable[..., None]
 
 
 class Interpreter(Protocol):
-    """What becomes of an op that is applied: the one seam of `apply`. Without one it is computed.
+    """Decide what becomes of an op that is applied, the one seam of `apply`; else it is computed.
 
     A profile measures what it computes, an anomaly detector looks at the results, and `Recording`
     of `interpreter.py` computes shapes alone.

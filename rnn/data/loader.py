@@ -1,4 +1,4 @@
-"""What all loaders share: epochs, a position to go on from, and batches that are read in part.
+"""Give all loaders epochs, a position to go on from, and batches that are read in part.
 
 Below the batches and streams.
 """

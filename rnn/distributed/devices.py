@@ -14,7 +14,7 @@ from rnn.distributed.communicator import Communicator
 
 
 class _Offer(NamedTuple):
-    """What a rank can do: why it cannot add on its device, or which device of a machine it is."""
+    """Tell why a rank cannot add on its device, or which device of a machine it is."""
 
     fault: str | None
     warns: bool = False  # whether that is a surprise

@@ -58,7 +58,7 @@ def agreed(
 
 
 class Told(NamedTuple):
-    """What a rank tells the others of its arguments."""
+    """Tell the other ranks of the arguments of this one."""
 
     steps: int
     sizes: Any  # besides the steps

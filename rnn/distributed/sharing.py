@@ -17,7 +17,7 @@ from rnn.distributed.communicator import Communicator
 
 
 class Share(NamedTuple):
-    """What a rank has of a batch: the rows `first` to `first + size` of `total`.
+    """Hold the part of a rank in a batch: the rows `first` to `first + size` of `total`.
 
     >>> import rnn
     >>> share = rnn.distributed.Share(["c", "d"], first=2, size=2, total=4)

@@ -16,7 +16,7 @@ INPUT = -1  # the maker of a graph input; layers are known by their number
 
 
 class Value(NamedTuple):
-    """Where a value comes from, and what its axes are; None for unknown."""
+    """Say which node makes a value, and what its axes are; None for unknown."""
 
     maker: int
     axes: tuple[str, ...] | None

@@ -31,7 +31,7 @@ class Span(NamedTuple):
 
 
 class Score(NamedTuple):
-    """How many spans there are, were found, and were found rightly.
+    """Count the spans that there are, that were found, and that were found rightly.
 
     >>> import rnn
     >>> score = rnn.metrics.Score(gold=4, found=2, correct=1)

@@ -1,4 +1,4 @@
-"""What schedules share: the optimiser, the number of steps taken, state to resume.
+"""Give all schedules the optimiser, the number of steps taken, and state to resume.
 
 Above the optimisers, below the schedules.
 """

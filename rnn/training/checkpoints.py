@@ -27,7 +27,7 @@ NAME = re.compile(r"checkpoint-(\d{6,18})\.(json|safetensors)(\.part)?")
 
 
 class Checkpoint(NamedTuple):
-    """What a checkpoint holds: its file, arrays by name, and plain data.
+    """Hold a checkpoint that was read: its file, arrays by name, and plain data.
 
     >>> import engine, rnn, tempfile
     >>> with tempfile.TemporaryDirectory() as folder:

@@ -1,4 +1,4 @@
-"""Which metrics a validation gives and what follows them, as arguments of `fit`: checked.
+"""Check the metrics of a validation and what follows them, as arguments of `fit`.
 
 Early stopping and a schedule follow a metric, for which a smaller or a larger value is better.
 Above `run.py`, below `arguments.py`.

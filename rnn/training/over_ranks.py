@@ -32,7 +32,7 @@ SAME_DATA = (
 
 
 class _Part(NamedTuple):
-    """What a rank has of an update: its rows, how much they count, the sum of their losses."""
+    """Hold the part of a rank in an update: its rows, their count, the sum of their losses."""
 
     shares: list[Share | None]
     counted: float

@@ -1,4 +1,4 @@
-"""What a checkpoint holds of a run, as arrays and plain data: its fields, written and checked.
+"""Write a run as arrays and plain data, the fields of a checkpoint, and check them.
 
 Above `run.py` and `carrying.py`, below `resuming.py` and `keeping.py`.
 """

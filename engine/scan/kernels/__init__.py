@@ -1,4 +1,4 @@
-"""What kernels in C and in CUDA have in common: a program as numbers, for any loops.
+"""Share between kernels in C and in CUDA what is the same: a program as numbers, for any loops.
 
 In reading order: `lowering.py` writes a program in the ops that kernels have, `layout.py` says what
 lies in memory and in which order it is computed, `beside.py` what is computed beside the core,
