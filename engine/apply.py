@@ -22,8 +22,8 @@ from engine.backends import (
 )
 from engine.backends import numpy as host
 from engine.backends.abstract import AbstractArray
+from engine.backends.base import STAYING
 from engine.backends.half import FLOATING, half, is_half, narrowed, widened
-from engine.backends.placement import STAYING
 from engine.debug.anomaly import AnomalyError
 from engine.errors import NotRecordableError, explained
 from engine.node import NO_ATTRS, Node, changes, new_id

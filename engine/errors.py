@@ -5,6 +5,7 @@ only then; the class of the error stays NumPy's. Below `apply`.
 """
 
 from collections.abc import Mapping
+from math import prod
 from typing import Any
 
 from engine.backends.abstract import NotRecordableError
@@ -116,10 +117,7 @@ def explain_axis(shapes: list[Shape], attrs: Mapping[str, Any]) -> str:
 
 def explain_reshape(shapes: list[Shape], attrs: Mapping[str, Any]) -> str:
     """Return how many elements there are for the shape that was asked for."""
-    size = 1
-    for length in shapes[0]:
-        size *= length
-    return f"{size} elements do not fill shape {attrs.get('shape')}"
+    return f"{prod(shapes[0])} elements do not fill shape {attrs.get('shape')}"
 
 
 def explain_concat(shapes: list[Shape], attrs: Mapping[str, Any]) -> str:

@@ -5,11 +5,10 @@ to create the constants of a step.
 """
 
 from contextlib import AbstractContextManager
+from math import prod
 from typing import Any, NoReturn
 
-from engine.backends.base import Array, DType, Memory
-from engine.backends.namespace import Namespace
-from engine.backends.placement import STAYING
+from engine.backends.base import STAYING, Array, DType, Memory, Namespace
 
 
 class NotRecordableError(Exception):
@@ -33,10 +32,7 @@ class AbstractArray:
 
     @property
     def size(self) -> int:
-        total = 1
-        for length in self.shape:
-            total *= length
-        return total
+        return prod(self.shape)
 
     def __len__(self) -> int:
         if not self.shape:

@@ -8,23 +8,13 @@ from typing import Any
 import numpy as np
 
 from engine.backends.arena import arena
-from engine.backends.base import Array, DType, Memory
-from engine.backends.namespace import Namespace
-from engine.backends.placement import STAYING
+from engine.backends.base import STAYING, Array, DType, Memory, Namespace
 
-float16 = np.dtype(np.float16)
-float32 = np.dtype(np.float32)
-float64 = np.dtype(np.float64)
-int8 = np.dtype(np.int8)
-int16 = np.dtype(np.int16)
-int32 = np.dtype(np.int32)
-int64 = np.dtype(np.int64)
-uint8 = np.dtype(np.uint8)
-uint16 = np.dtype(np.uint16)
-uint32 = np.dtype(np.uint32)
-uint64 = np.dtype(np.uint64)
-bool_ = np.dtype(np.bool_)
 dtype = np.dtype
+float16, float32, float64 = map(dtype, ("float16", "float32", "float64"))
+int8, int16, int32, int64 = map(dtype, ("int8", "int16", "int32", "int64"))
+uint8, uint16, uint32, uint64 = map(dtype, ("uint8", "uint16", "uint32", "uint64"))
+bool_ = dtype("bool")
 
 
 def sigmoid(x: Array) -> Array:

@@ -24,24 +24,19 @@ class Core(Protocol):
     @property
     def variant(self) -> Hashable:
         """Return the settings and the device for which a program is prepared."""
-        ...
 
     @property
     def product(self) -> Multiply:
         """Return the function that computes its large products."""
-        ...
 
     def prepare(self, program: Program) -> None:
         """Get ready for a program. Raises NotFusableError where it cannot be run here."""
-        ...
 
     def lowered(self, program: Program) -> Program:
         """Return the program in the ops that this core has."""
-        ...
 
     def wants(self, program: Program) -> list[int]:
         """Return the values outside of the core that must be there before it runs."""
-        ...
 
     def run(
         self, batched: TimeBatched, carry: list[Array], *, reverse: bool
@@ -52,7 +47,6 @@ class Core(Protocol):
         `reverse` the steps run from the last to the first, ``history[i][t + 1]`` is the state
         before step t, and the first entry is the final one.
         """
-        ...
 
 
 @dataclass(frozen=True)

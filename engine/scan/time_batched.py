@@ -22,7 +22,6 @@ class Multiply(Protocol):
 
     def __call__(self, a: Array, b: Array, bias: Array | None = None) -> Array:
         """Return the product of two matrices, transposed views too, plus a row of bias."""
-        ...
 
 
 class TimeBatched:

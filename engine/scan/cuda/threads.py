@@ -28,7 +28,6 @@ class Handed(Protocol):
 
     def place(self, address: At) -> str:
         """Return the number at an address of the value."""
-        ...
 
 
 class ThreadArrays(Arrays):
