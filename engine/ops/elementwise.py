@@ -7,7 +7,6 @@ rule here needs to. Above the registry.
 import math
 from typing import Any
 
-from engine.errors import explain_broadcast
 from engine.op import Draw, Example
 from engine.ops.multiples import multiple
 from engine.ops.stopping import passed_on, zero_gradient
@@ -28,13 +27,7 @@ POSITIVE = (Example((Draw((3, 4), 0.5, 3.0),)),)
 AWAY = (Example((Draw((3, 4), 0.2, 2.0),)), Example((Draw((5,), -2.0, -0.2),)))
 
 
-@op(
-    vjp=(passed_on, passed_on),
-    examples=PAIR,
-    explain=explain_broadcast,
-    c="({0} + {1})",
-    degree="sum",
-)
+@op(vjp=(passed_on, passed_on), examples=PAIR, c="({0} + {1})", degree="sum")
 def add(xp: Any, x: Any, y: Any, /) -> Any:
     """Return x + y.
 
@@ -44,13 +37,7 @@ def add(xp: Any, x: Any, y: Any, /) -> Any:
     return x + y
 
 
-@op(
-    vjp=(passed_on, lambda xp, g, out, x, y: -g),
-    examples=PAIR,
-    explain=explain_broadcast,
-    c="({0} - {1})",
-    degree="sum",
-)
+@op(vjp=(passed_on, lambda xp, g, out, x, y: -g), examples=PAIR, c="({0} - {1})", degree="sum")
 def subtract(xp: Any, x: Any, y: Any, /) -> Any:
     """Return x - y.
 
@@ -63,7 +50,6 @@ def subtract(xp: Any, x: Any, y: Any, /) -> Any:
 @op(
     vjp=(lambda xp, g, out, x, y: g * y, lambda xp, g, out, x, y: g * x),
     examples=PAIR,
-    explain=explain_broadcast,
     c="({0} * {1})",
     degree="product",
 )
@@ -79,7 +65,6 @@ def multiply(xp: Any, x: Any, y: Any, /) -> Any:
 @op(
     vjp=(lambda xp, g, out, x, y: g / y, lambda xp, g, out, x, y: -g * out / y),
     examples=(Example((Draw((3, 4)), Draw((4,), 0.5, 2.0))), Example((1.0, Draw((3,), 0.5, 2.0)))),
-    explain=explain_broadcast,
     c="({0} / {1})",
     degree="quotient",
 )
@@ -118,8 +103,6 @@ def _power_vjp_exponent(xp: Any, g: Any, out: Any, x: Any, y: Any) -> Any:
         Example((Draw((3,)), 3)),
         Example((2.0, Draw((3,)))),
     ),
-    explain=explain_broadcast,
-    kind="elementwise",
     c="raised({0}, {1})",
 )
 def power(xp: Any, x: Any, y: Any, /) -> Any:
@@ -134,8 +117,6 @@ def power(xp: Any, x: Any, y: Any, /) -> Any:
 @op(
     vjp=(zero_gradient, zero_gradient),
     examples=(Example((Draw((3, 4), 1.1, 1.9), Draw((4,), 0.3, 0.35))),),
-    explain=explain_broadcast,
-    kind="elementwise",
     c="floordivide({0}, {1})",
 )
 def floor_divide(xp: Any, x: Any, y: Any, /) -> Any:
@@ -150,8 +131,6 @@ def floor_divide(xp: Any, x: Any, y: Any, /) -> Any:
 @op(
     vjp=(passed_on, lambda xp, g, out, x, y: -g * xp.floor_divide(x, y)),
     examples=(Example((Draw((3, 4), 1.1, 1.9), Draw((4,), 0.6, 0.9))),),
-    explain=explain_broadcast,
-    kind="elementwise",
     c="modulo({0}, {1})",
 )
 def remainder(xp: Any, x: Any, y: Any, /) -> Any:
@@ -191,7 +170,6 @@ def reciprocal(xp: Any, x: Any, /) -> Any:
         zero_gradient,
     ),
     examples=(Example((Draw((3, 4), 0.2, 2.0), Draw((4,), -2.0, -0.2))),),
-    explain=explain_broadcast,
     c="OF(copysign)({0}, {1})",
 )
 def copysign(xp: Any, x: Any, y: Any, /) -> Any:

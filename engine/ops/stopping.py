@@ -10,7 +10,7 @@ from engine.tensor import Tensor
 __all__ = ["stop_gradient"]
 
 
-@op(vjp=None, examples=(Example((Draw((3, 4)),)),), kind="elementwise", degree="sum", c="{0}")
+@op(vjp=None, examples=(Example((Draw((3, 4)),)),), degree="sum", c="{0}")
 def stop_gradient(xp: Any, x: Any, /) -> Any:
     """Return x as a constant: no gradient goes through it.
 
