@@ -44,8 +44,8 @@ from engine.graph import Graph as Graph
 from engine.instead import INSTEAD as _INSTEAD
 from engine.instead import say_that_tensor_is_a_module as _say_that_tensor_is_a_module
 from engine.namespace import standard
-from engine.namespace.autocast import autocast as autocast
 from engine.namespace.conversion import asarray as asarray
+from engine.namespace.devices import autocast as autocast
 from engine.namespace.devices import device as device
 from engine.namespace.devices import memory as memory
 from engine.namespace.devices import release_memory as release_memory
