@@ -118,9 +118,8 @@ class Settings:
 
         @wraps(f)
         def run(*args: P.args, **keywords: P.kwargs) -> R:
-            with type(self)(
-                **self._after
-            ):  # one for each call: threads do not share what was before
+            # One for each call: threads do not share what was before.
+            with type(self)(**self._after):
                 return f(*args, **keywords)
 
         return run
