@@ -11,6 +11,8 @@ Array = Any
 DType = Any
 Shape = tuple[int, ...]
 
+STAYING: AbstractContextManager[Any] = nullcontext()
+
 
 class Memory(NamedTuple):
     """The memory that an array library keeps on one device, in bytes but for the last.
@@ -27,7 +29,7 @@ class Memory(NamedTuple):
 
 
 class Backend(Protocol):
-    """One array library on one kind of device."""
+    """One array library on one kind of device; of itself it has no memory, and one device."""
 
     name: str
 
@@ -40,6 +42,7 @@ class Backend(Protocol):
     @property
     def device_sums(self) -> Any:
         """Return the module that adds arrays over processes on their devices, None for the host."""
+        return None
 
     def asarray(self, x: Any, dtype: DType | None, device: str | None) -> Array:
         """Return an array on this backend that holds `x`; copies only where it must."""
@@ -58,21 +61,27 @@ class Backend(Protocol):
 
     def on(self, device: str | None) -> AbstractContextManager[Any]:
         """Return a context in which results lie on a device; None: on the current one."""
+        return STAYING
 
     def on_device_of(self, x: Array) -> AbstractContextManager[Any]:
         """Return a context in which results lie on the device of `x`."""
+        return STAYING
 
     def memory(self, device: str) -> Memory:
         """Return the figures of the memory that is kept for arrays on a device."""
+        return Memory(0, 0, 0, 0)
 
     def release_memory(self) -> None:
         """Give the memory that no array uses back, on all of its devices."""
+        return
 
     def set_memory_bound(self, size: int, device: str) -> None:
         """Bound the memory of a device, in bytes, as `Memory.bound` says."""
+        return
 
     def synchronize(self) -> None:
         """Wait until everything that was started has finished; raise what checks of it found."""
+        return
 
 
 class Namespace:
@@ -92,9 +101,6 @@ class Namespace:
 
     def __repr__(self) -> str:
         return f"<namespace {self.__name__}>"
-
-
-STAYING: AbstractContextManager[Any] = nullcontext()
 
 
 class _Placement:

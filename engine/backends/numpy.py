@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from engine.backends.arena import arena
-from engine.backends.base import STAYING, Array, DType, Memory, Namespace
+from engine.backends.base import Array, Backend, DType, Memory, Namespace
 
 dtype = np.dtype
 float16, float32, float64 = map(dtype, ("float16", "float32", "float64"))
@@ -87,12 +87,11 @@ def with_wide_total(fold: Callable[..., Array]) -> Callable[..., Array]:
 DTYPES = {np.dtype(kind).num: np.dtype(kind) for kind in "?bBhHiIlLqQefd"}
 
 
-class NumpyBackend:
+class NumpyBackend(Backend):
     """Arrays in the memory of the host."""
 
     name = "numpy"
     array_type = np.ndarray
-    device_sums: Any = None
     xp = Namespace(
         "numpy", np, sigmoid=sigmoid, erf=erf, add_at=add_at, add_in_order=add_at,
         assign_at=assign_at, check_range=None, cross_entropy_kernel=None, affine=None,
@@ -121,12 +120,6 @@ class NumpyBackend:
     def full_name(self, device: str) -> str:
         return self.name
 
-    def on(self, device: str | None) -> contextlib.AbstractContextManager[Any]:
-        return STAYING
-
-    def on_device_of(self, x: Array) -> contextlib.AbstractContextManager[Any]:
-        return STAYING
-
     def memory(self, device: str) -> Memory:
         return arena.figures()
 
@@ -135,9 +128,6 @@ class NumpyBackend:
 
     def set_memory_bound(self, size: int, device: str) -> None:
         arena.set_bound(size)
-
-    def synchronize(self) -> None:
-        """Wait for nothing: NumPy returns when it is done."""
 
 
 def repeated(size: int, counts: Any) -> Array:

@@ -23,7 +23,7 @@ from engine.backends.numpy import (
     uint32,
     uint64,
 )
-from engine.namespace.dtypes import astype, can_cast, finfo, iinfo, isdtype, result_type
+from engine.namespace.conversion import astype, can_cast, finfo, iinfo, isdtype, result_type
 
 API_VERSIONS = ("2022.12", "2023.12", "2024.12")
 __array_api_version__ = "2024.12"

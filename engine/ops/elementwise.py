@@ -1,4 +1,4 @@
-"""Element-wise ops and their derivatives: arithmetic.
+"""Element-wise ops and their derivatives: arithmetic, and what is asked of complex numbers.
 
 The backward pass sums a gradient over the axes along which an input was broadcast, so that no
 rule here needs to. Above the registry.
@@ -7,14 +7,16 @@ rule here needs to. Above the registry.
 import math
 from typing import Any
 
+from engine.arguments import public
+from engine.backends import NAMESPACES, on_device_of
 from engine.op import Draw, Example
-from engine.ops.multiples import multiple
-from engine.ops.stopping import passed_on, zero_gradient
+from engine.ops.stopping import multiple, passed_on, zero_gradient
 from engine.registry import op
+from engine.tensor import Tensor
 
 __all__ = [
-    "add", "copysign", "divide", "floor_divide", "multiply", "negative", "power", "reciprocal",
-    "remainder", "sign", "square", "subtract",
+    "add", "conj", "copysign", "divide", "floor_divide", "imag", "multiply", "negative", "positive",
+    "power", "real", "reciprocal", "remainder", "sign", "square", "subtract",
 ]  # fmt: skip
 
 PAIR = (
@@ -220,3 +222,44 @@ def sign(xp: Any, x: Any, /) -> Any:
 def identity(xp: Any, x: Any, /) -> Any:
     """Return x as it is, at a node of its own: a place to differentiate at."""
     return x
+
+
+@public
+def positive(x: Tensor, /) -> Tensor:
+    """Return x as it is.
+
+    >>> engine.positive([1.0, -2.0]).tolist()
+    [1.0, -2.0]
+    """
+    return x
+
+
+@public
+def conj(x: Tensor, /) -> Tensor:
+    """Return x as it is: there are no complex tensors.
+
+    >>> engine.conj([1.0, 2.0]).tolist()
+    [1.0, 2.0]
+    """
+    return x
+
+
+@public
+def real(x: Tensor, /) -> Tensor:
+    """Return x as it is: there are no complex tensors.
+
+    >>> engine.real([1.0, 2.0]).tolist()
+    [1.0, 2.0]
+    """
+    return x
+
+
+@public
+def imag(x: Tensor, /) -> Tensor:
+    """Return zeros: there are no complex tensors.
+
+    >>> engine.imag([1.0, 2.0]).tolist()
+    [0.0, 0.0]
+    """
+    with on_device_of(x.data):
+        return Tensor(NAMESPACES[type(x.data)].zeros_like(x.data))

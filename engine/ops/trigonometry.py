@@ -5,7 +5,7 @@ from typing import Any
 
 from engine.op import Draw, Example
 from engine.ops.elementwise import ONE, PAIR
-from engine.ops.multiples import multiple
+from engine.ops.stopping import multiple
 from engine.registry import op
 
 __all__ = [
