@@ -51,15 +51,6 @@ class ThreadArrays(Arrays):
         """Return how many numbers a value has in one step."""
         return str(math.prod(self.values[p].shape))
 
-    def access(self, dims: Dims, address: At) -> Access:
-        """Return an access in names that nests share: loops by number, no row if there is one."""
-        names = {name: f"u{number}" for number, (name, _) in enumerate(dims)}
-        factors = sorted(
-            (names.get(name, name), factor) for name, factor in address.factors
-            if name != ROW or self.layout.batch > 1
-        )  # fmt: skip
-        return Access(tuple(size for _, size in dims), At(tuple(factors), address.offset))
-
 
 class Threads(Nest):
     """A nest each turn of which is a thread's."""
@@ -99,8 +90,13 @@ class Threads(Nest):
         return super().carry(i, p, index)
 
     def access(self, address: At) -> Access:
-        """Return an access in names that nests share."""
-        return self.arrays.access(self.dims, address)
+        """Return an access in names that nests share: loops by number, no row if there is one."""
+        names = {name: f"u{number}" for number, (name, _) in enumerate(self.dims)}
+        factors = sorted(
+            (names.get(name, name), factor) for name, factor in address.factors
+            if name != ROW or self.layout.batch > 1
+        )  # fmt: skip
+        return Access(tuple(size for _, size in self.dims), At(tuple(factors), address.offset))
 
     # ---- text
 
