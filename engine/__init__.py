@@ -70,8 +70,8 @@ from engine.scan.c import products
 from engine.scan.c.products import get_num_threads as get_num_threads
 from engine.scan.c.products import set_num_threads as set_num_threads
 from engine.scan.expansion import expanded as expanded
+from engine.scan.expansion import unstacked as unstacked
 from engine.scan.mapping import vmap as vmap
-from engine.scan.unstacking import unstacked as unstacked
 from engine.scope import Scope as Scope
 from engine.state import deterministic as deterministic
 from engine.state import equations as equations
