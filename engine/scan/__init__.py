@@ -3,8 +3,8 @@
 In reading order: `call.py` holds a call as data, `padding.py` what becomes of rows without a step,
 `body.py` records the step, `program.py` and `reading.py` have it as a program, `rows.py` finds the
 rows of the batch in it and `masked.py` leaves some out, `purity.py` holds a second record against
-it, `recorded.py` remembers programs by kind, `derivative.py` makes the derivative of one, which
-reads what `saving.py` chooses, `time_batched.py` computes all outside of its core and `summing.py`
+it, `recorded.py` remembers programs by kind, `derivative.py` makes the derivative of one,
+`time_batched.py` computes all outside of its core and `summing.py`
 adds up over time, `cores.py`, `recurrence.py` and `checkpointed.py` run programs, `explicit.py` is
 the loop, `nodes.py` puts recurrences on the graph, `groups.py` finds states that read each other
 and `affine/` what can be run in other ways than step by step, `fused.py` has the executors,
