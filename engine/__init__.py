@@ -7,10 +7,12 @@ computes, called with this package it records. In reading order: `op.py`, `node.
 `debug/`, `backends/`, and `scan/`, which runs recurrences.
 """
 
-from typing import TYPE_CHECKING, Any
+import typing as _typing
+from types import ModuleType as _Module
 
 from engine import linalg as linalg
-from engine import operators, ops
+from engine import operators
+from engine import ops as ops
 from engine import random as random
 from engine import testing as testing
 from engine.apply import name_leaf as name_leaf
@@ -43,9 +45,9 @@ from engine.errors import RecurrenceWarning as RecurrenceWarning
 from engine.graph import Graph as Graph
 from engine.instead import INSTEAD as _INSTEAD
 from engine.instead import say_that_tensor_is_a_module as _say_that_tensor_is_a_module
-from engine.namespace import standard
-from engine.namespace.autocast import autocast as autocast
+from engine.namespace import standard as standard
 from engine.namespace.conversion import asarray as asarray
+from engine.namespace.devices import autocast as autocast
 from engine.namespace.devices import device as device
 from engine.namespace.devices import memory as memory
 from engine.namespace.devices import release_memory as release_memory
@@ -70,8 +72,8 @@ from engine.scan.c import products
 from engine.scan.c.products import get_num_threads as get_num_threads
 from engine.scan.c.products import set_num_threads as set_num_threads
 from engine.scan.expansion import expanded as expanded
+from engine.scan.expansion import unstacked as unstacked
 from engine.scan.mapping import vmap as vmap
-from engine.scan.unstacking import unstacked as unstacked
 from engine.scope import Scope as Scope
 from engine.state import deterministic as deterministic
 from engine.state import equations as equations
@@ -88,27 +90,18 @@ products.install()
 compiled_losses.install()
 _say_that_tensor_is_a_module()
 
-# Type checkers and editors go by the imports, `from x import y as y` and `from x import *`, as they
-# follow no list of another file; with the list in sight they would hide all ops.
-_OWN = [
-    "REGISTRY", "AnomalyError", "Body", "GradientError", "Graph", "Node", "Op", "Profile",
-    "RecurrenceWarning", "Scope", "Tensor", "__array_api_version__", "__array_namespace_info__",
-    "asarray", "associative_scan", "autocast", "checkpoint", "cond", "custom_op", "custom_vjp",
-    "cut_gradients", "detect_anomaly", "deterministic", "device", "equations", "expanded",
-    "explain_scan", "explicit", "fori_loop", "get_matmul_precision", "get_num_threads", "grad",
-    "gradcheck", "gradient_norms", "gradients", "hessian", "hessian_vector_product", "jacobian",
-    "jvp", "linalg", "memory", "name_leaf", "no_grad", "profile", "random", "release_memory",
-    "scan", "scan_body", "scope", "seed", "set_matmul_precision", "set_memory_bound",
-    "set_num_threads", "synchronize", "testing", "to", "tracing", "unstacked", "value_and_grad",
-    "vjp", "vmap", "while_loop",
-]  # fmt: skip
-
-if TYPE_CHECKING:
-    bfloat16: Any
+if _typing.TYPE_CHECKING:
+    bfloat16: _typing.Any
 else:
-    __all__ = ["__version__", *_OWN, *standard.__all__, *ops.__all__]
+    # What is imported above, and three modules; type checkers and editors go by the imports,
+    # `from x import y as y` and `from x import *`, as they follow no list that is computed.
+    __all__ = ["__array_api_version__", "__array_namespace_info__", "__version__"]
+    __all__ += ["linalg", "random", "testing"]
+    __all__ += [
+        name for name, one in vars().items() if name[0] != "_" and not isinstance(one, _Module)
+    ]
 
-    def __getattr__(name: str) -> Any:
+    def __getattr__(name: str) -> _typing.Any:
         """Return ``engine.bfloat16``, which is there where ml_dtypes is.
 
         Raises AttributeError for another name, with what to write where NumPy or PyTorch have it.

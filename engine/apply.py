@@ -22,8 +22,8 @@ from engine.backends import (
 )
 from engine.backends import numpy as host
 from engine.backends.abstract import AbstractArray
+from engine.backends.base import STAYING
 from engine.backends.half import FLOATING, half, is_half, narrowed, widened
-from engine.backends.placement import STAYING
 from engine.debug.anomaly import AnomalyError
 from engine.errors import NotRecordableError, explained
 from engine.node import NO_ATTRS, Node, changes, new_id
@@ -161,16 +161,7 @@ def asarray(
     x: Any, dtype: DType | None = None, device: str | None = None, *, requires_grad: bool = False,
     name: str | None = None,
 ) -> Tensor:  # fmt: skip
-    """Return a leaf tensor that holds `x`: an array, a number, a nested sequence, or a tensor.
-
-    A tensor comes back as it is where nothing about it has to change, as a new leaf otherwise.
-    Python floats become float32; arrays keep their dtype and are not copied. `name` is what the
-    graph calls it. Raises TypeError for complex or object data and for integers that should have
-    a gradient, ValueError for ragged sequences and unknown devices.
-
-    >>> engine.asarray([1.0, 2.0], name="x")
-    tensor([1., 2.], dtype=float32)
-    """
+    """Return what `engine.asarray` makes, as a leaf; a tensor itself if nothing has to change."""
     data = _as_data(x, dtype, device)
     if isinstance(x, Tensor) and data is x._data and not requires_grad and name is None:
         return x

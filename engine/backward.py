@@ -15,7 +15,7 @@ from engine.backends.numpy import quiet
 from engine.collector import while_walking
 from engine.derivatives.accumulation import Gradients, add_to_leaves, as_array, fitted, placed
 from engine.derivatives.plain_walk import plain_walk
-from engine.derivatives.reachability import Pairs, extended, leading_to, reachable, release, younger
+from engine.derivatives.reachability import Pairs, extend, leading_to, reachable, release, younger
 from engine.derivatives.seeds import asarray_like, seeds
 from engine.hooks import HOOKED
 from engine.node import Node
@@ -259,7 +259,7 @@ def _pull_through(
     recorded = collected.recorded
     inside = collected if observe is None else Gradients(None, recorded=recorded)
     if inside.needed is not None:
-        extended(inside.needed, pairs)
+        extend(inside.needed, pairs)
     for out, g in zip(outputs, expansion.grads, strict=True):
         if g is not None:
             inside.add(out.node.id, g)

@@ -5,6 +5,7 @@ only then; the class of the error stays NumPy's. Below `apply`.
 """
 
 from collections.abc import Mapping
+from math import prod
 from typing import Any
 
 from engine.backends.abstract import NotRecordableError
@@ -38,9 +39,8 @@ def explained(
 ) -> Exception:
     """Return the same class of error as `error`, with a message that a user can act on."""
     shapes = [getattr(value, "shape", ()) for value in values]
-    given = f" {SYMBOLS.get(op.name, ',')} ".replace(" , ", ", ").join(map(_show, values))
-    where = f" at {scope}" if scope.path or scope.labels else ""
-    message = f"{op.name}{where}: {given}: {_reason(op, shapes, attrs) or error}"
+    given = f" {SYMBOLS.get(op.name, ',')} ".replace(" , ", ", ").join(map(shown, values))
+    message = f"{op.name}{scope.place}: {given}: {_reason(op, shapes, attrs) or error}"
     return _same_class(error, message)
 
 
@@ -62,7 +62,8 @@ def _same_class(error: Exception, message: str) -> Exception:
     return ValueError(message)
 
 
-def _show(value: Any) -> str:
+def shown(value: Any) -> str:
+    """Return an input of an op for an error: a shape, or a number."""
     return str(tuple(value.shape)) if hasattr(value, "shape") else repr(value)
 
 
@@ -116,10 +117,7 @@ def explain_axis(shapes: list[Shape], attrs: Mapping[str, Any]) -> str:
 
 def explain_reshape(shapes: list[Shape], attrs: Mapping[str, Any]) -> str:
     """Return how many elements there are for the shape that was asked for."""
-    size = 1
-    for length in shapes[0]:
-        size *= length
-    return f"{size} elements do not fill shape {attrs.get('shape')}"
+    return f"{prod(shapes[0])} elements do not fill shape {attrs.get('shape')}"
 
 
 def explain_concat(shapes: list[Shape], attrs: Mapping[str, Any]) -> str:

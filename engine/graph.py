@@ -6,12 +6,11 @@ Above the record of nodes, its text form and what is read off it; `viz` draws a 
 
 from typing import TYPE_CHECKING, Any
 
-from engine.graph_base import GraphBase, node_of
+from engine.graph_base import GraphBase, graph_text, node_of
 from engine.node import Node
 from engine.reading.differences import graph_diff
 from engine.reading.statistics import GraphStatistics, graph_statistics
 from engine.tensor import Tensor
-from engine.text import graph_text
 
 if TYPE_CHECKING:
     import networkx

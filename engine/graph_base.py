@@ -1,9 +1,14 @@
-"""The nodes that some outputs were computed from, in order, with the tensors of their values.
+"""The nodes that some outputs were computed from, in order, and their canonical text form.
 
-Above tensors, below all that reads graphs: `text.py`, `reading/`, and `graph.py`, which offers it.
+The text has a line a node, numbered in topological order, and nothing that differs between runs: no
+addresses, no global ids, no hash order. Above tensors, below `reading/` and `graph.py`, which
+offers it.
 """
 
+import re
+from collections.abc import Callable, Iterable
 from functools import cached_property
+from typing import Any
 
 from engine.node import Node
 from engine.tensor import Tensor
@@ -62,6 +67,74 @@ class GraphBase:
         return self._tensors[node]._version_made_by(node)
 
 
+def behind(roots: Iterable[Node], keep: Callable[[Node], bool] = lambda node: True) -> list[Node]:
+    """Return what `roots` were computed from, themselves too, oldest first; `keep` says which."""
+    seen: dict[int, Node] = {}
+    stack = list(roots)
+    while stack:
+        node = stack.pop()
+        if node.id not in seen and keep(node):
+            seen[node.id] = node
+            stack += [x.node for x in node.inputs if type(x) is Tensor]
+    return [seen[number] for number in sorted(seen)]
+
+
 def node_of(item: Tensor | Node) -> Node:
     """Return the node of a tensor; a node as it is."""
     return item.node if isinstance(item, Tensor) else item
+
+
+ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")  # in what Python prints of functions and objects
+
+
+def graph_text(graph: GraphBase) -> str:
+    """Return the lines of all nodes and one of the outputs.
+
+    >>> x = engine.asarray([1.0, 2.0], requires_grad=True, name="x")
+    >>> print(engine.Graph.of((x * 2).sum()).text())
+    %0 = leaf 'x' grad -> float32[2]
+    %1 = multiply(%0, 2) -> float32[2]
+    %2 = sum(%1) -> float32[]
+    return %2
+    """
+    return "\n".join([*(node_line(graph, node) for node in graph.nodes), return_line(graph)])
+
+
+def return_line(graph: GraphBase) -> str:
+    """Return the line of the outputs."""
+    return f"return {', '.join(f'%{graph.number[out.node]}' for out in graph.outputs)}".rstrip()
+
+
+def node_line(graph: GraphBase, node: Node) -> str:
+    """Return the line of one node: number, op, inputs, attributes, shape, scope, origin."""
+    parts = [f"%{graph.number[node]} ="]
+    if node.inputs:
+        given = [f"%{graph.number[x.node]}" if isinstance(x, Tensor) else repr(x)
+                 for x in node.inputs]  # fmt: skip
+        given += [f"{name}={value_text(value)}" for name, value in node.attrs.items()]
+        parts.append(f"{node.op.name}({', '.join(given)})")
+    else:
+        parts.append(node.op.name + (f" {node.name!r}" if node.name else ""))
+        parts += ["grad"] if graph.tensor(node).requires_grad else []
+    parts.append(f"-> {node.dtype}{list(node.shape)}".replace(" ", "").replace("->", "-> "))
+    if node.scope.path or node.scope.labels:
+        parts.append(f"@ {node.scope}")
+    if node.origin is not None:
+        known = graph.number.get(node.origin)
+        parts.append(f"d[{node.origin.op.name if known is None else f'%{known}'}]")
+    return " ".join(parts)
+
+
+def value_text(value: Any, *, exact: bool = False) -> str:
+    """Return the value of an attribute, floats in six digits, or all if `exact`."""
+    if isinstance(value, slice):
+        bounds = (value.start, value.stop, *(() if value.step is None else (value.step,)))
+        return ":".join("" if bound is None else str(bound) for bound in bounds)
+    if value is Ellipsis:
+        return "..."
+    if isinstance(value, tuple) and not hasattr(value, "_fields"):
+        inner = ", ".join(value_text(part, exact=exact) for part in value)
+        return f"({inner},)" if len(value) == 1 else f"({inner})"
+    if isinstance(value, float):
+        return float.__repr__(value) if exact else format(value, "g")
+    return ADDRESS.sub("", repr(value))

@@ -18,8 +18,7 @@ class Recording:
 
     def compute(self, op: Op, run: "partial[Any]") -> AbstractArray:
         """Return an array without numbers, of the shape and dtype that the op gives."""
-        values = run.args[1:]
-        return abstract_result(op, values, run.keywords)
+        return abstract_result(op, run.args[1:], run.keywords)
 
     def watched(self, collected: Any, pull: Pull) -> tuple[Any, Pull]:
         """Return both as they are."""

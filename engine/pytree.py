@@ -72,9 +72,7 @@ def _fill(shape: Any, leaves: Any) -> Any:
     if isinstance(shape, dict):
         return {key: _fill(part, leaves) for key, part in shape.items()}
     if isinstance(shape, _Fields):
-        made: Any = object.__new__(
-            shape.kind
-        )  # as a copy is made: nothing is checked or counted again
+        made: Any = object.__new__(shape.kind)  # as a copy: nothing is checked or counted again
         for name, part in shape.parts.items():
             object.__setattr__(made, name, _fill(part, leaves))
         for name, value in shape.static.items():

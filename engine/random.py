@@ -124,15 +124,11 @@ def fresh_key(path: str, device: str | None = None) -> Tensor:
     """Return a key (2,) of `chance`, by the seed, the path and how often this path has asked."""
     book = current().keys
     number = taken(path) if book is None else book(path)
-    return _key_of(_words(_threads.seed.value, path, number)[:2], device)
-
-
-def _key_of(words: list[int], device: str | None) -> Tensor:
-    """Return a key on a device, where its numbers arrive with two launches and no transfer."""
+    words = _words(_threads.seed.value, path, number)[:2]
     backend = HOST if device is None else by_device(device)
     if backend is HOST:
         return asarray(host.asarray(words))
-    with backend.on(device):
+    with backend.on(device):  # two launches, and no transfer
         key = backend.xp.full(2, words[0], dtype=host.int64)
         key[1:] = words[1]
     return asarray(key)
@@ -187,10 +183,6 @@ def _words(*key: Any) -> list[int]:
     return [int.from_bytes(digest[i : i + 4], "little") for i in range(0, 16, 4)]
 
 
-def _next() -> tuple[str, int]:
-    return "drawn", birth()
-
-
 def uniform(
     shape: tuple[int, ...], low: float, high: float, *key: Any, dtype: DType | None = None,
     device: str | None = None,
@@ -203,7 +195,7 @@ def uniform(
     >>> engine.equal(x, engine.random.uniform((2,), -1.0, 1.0, "a key")).tolist()
     [True, True]
     """
-    values = generator(*(key or _next())).uniform(low, high, shape)
+    values = generator(*(key or ("drawn", birth()))).uniform(low, high, shape)
     return asarray(values, dtype=dtype or host.float32, device=device)
 
 
@@ -218,5 +210,5 @@ def normal(
     >>> engine.random.normal((2, 3), 0.1).shape
     (2, 3)
     """
-    values = generator(*(key or _next())).normal(0.0, scale, shape)
+    values = generator(*(key or ("drawn", birth()))).normal(0.0, scale, shape)
     return asarray(values, dtype=dtype or host.float32, device=device)

@@ -44,6 +44,11 @@ class Scope:
             found = self._named[key] = self.child("", {label: value})
         return found
 
+    @property
+    def place(self) -> str:
+        """Return `` at lstm.l0/t=3`` for an error; empty where nothing has been named."""
+        return f" at {self}" if self.path or self.labels else ""
+
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Scope):
             return NotImplemented

@@ -29,13 +29,11 @@ class Interpreter(Protocol):
 
     def compute(self, op: Op, run: "partial[Any]") -> Array:
         """Return the result of ``run()``, which is ``op.forward(xp, *values, **attributes)``."""
-        ...
 
     def watched(self, collected: Any, pull: Pull) -> tuple[Any, Pull]:
         """Return what collects the gradients of a backward pass, and the function that pulls them
         through a node, in the form in which this interpreter sees them.
         """
-        ...
 
 
 class Draws:
@@ -120,9 +118,8 @@ class Settings:
 
         @wraps(f)
         def run(*args: P.args, **keywords: P.kwargs) -> R:
-            with type(self)(
-                **self._after
-            ):  # one for each call: threads do not share what was before
+            # One for each call: threads do not share what was before.
+            with type(self)(**self._after):
                 return f(*args, **keywords)
 
         return run

@@ -10,6 +10,7 @@ from typing import Any
 
 from engine.checks import is_whole
 from engine.graph import Graph
+from engine.graph_base import behind
 from engine.node import Node
 from engine.op import LEAF, Op
 from engine.reading.differences import graph_diff
@@ -78,7 +79,7 @@ def assert_node_count(
     """
     if not is_whole(count, 0):
         raise ValueError(f"assert_node_count: count must be an integer from 0, got {count!r}")
-    nodes = _all_nodes(_roots("assert_node_count: graph", graph))
+    nodes = behind(_roots("assert_node_count: graph", graph))
     name = op.name if isinstance(op, Op) else op
     if name is not None:
         _check_op(name, op, nodes)
@@ -162,18 +163,6 @@ def _check_op(name: str, op: str | Op | None, nodes: Iterable[Node]) -> None:
 # ---- walks and words
 
 
-def _all_nodes(roots: Iterable[Node]) -> list[Node]:
-    """Return the nodes that `roots` were computed from, and themselves, in topological order."""
-    seen: dict[int, Node] = {}
-    stack = list(roots)
-    while stack:
-        node = stack.pop()
-        if node.id not in seen:
-            seen[node.id] = node
-            stack += [x.node for x in node.inputs if type(x) is Tensor]
-    return [seen[number] for number in sorted(seen)]
-
-
 def _shortest(source: Node, ends: Iterable[Node]) -> list[Node]:
     """Return the nodes of a shortest path from `source` to any of `ends`; empty for none."""
     after: dict[Node, Node | None] = dict.fromkeys(ends)
@@ -199,8 +188,7 @@ def _shown(node: Node) -> str:
     """Return a node in a message: op or name, dtype and shape, scope."""
     name = f" {node.name!r}" if node.name and not node.inputs else ""
     shape = str(list(node.shape)).replace(" ", "")
-    where = f" at {node.scope}" if node.scope.path or node.scope.labels else ""
-    return f"{node.op.name}{name} {node.dtype}{shape}{where}"
+    return f"{node.op.name}{name} {node.dtype}{shape}{node.scope.place}"
 
 
 def _listed(names: Iterable[str]) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from math import inf
 from threading import Lock
-from typing import Any, ClassVar, TypeVar
+from typing import Any, TypeVar
 from weakref import ref
 
 from engine.backends import HOST, NAMESPACES, Array
@@ -36,13 +36,8 @@ class Epoch:
         self.versions: list[Value] = []
 
 
-class _Ended:
-    """The epochs that have ended and may still be held."""
-
-    epochs: ClassVar[list[ref[Epoch]]] = []
-
-
 changes.epoch = Epoch()
+_ended: list[ref[Epoch]] = []  # the epochs that are over and may still be held
 _changing = Lock()
 
 
@@ -105,23 +100,11 @@ def keep(x: Value, version: Value) -> None:
     with _changing:
         changes.last = now = new_id()
         if version._node.operands:
-            found: Any = _Held(version)
+            found: Any = lambda: version  # noqa: E731  held by it, where others are by none
         else:
             _hold(version, since)
             found = ref(version)
     x._versions = [*known, (now, found)]
-
-
-class _Held:
-    """A reference to a version that keeps it, in the place of a weak one."""
-
-    __slots__ = ("_version",)
-
-    def __init__(self, version: Value) -> None:
-        self._version = version
-
-    def __call__(self) -> Value:
-        return self._version
 
 
 def _hold(version: Value, since: int) -> None:
@@ -134,9 +117,8 @@ def _hold(version: Value, since: int) -> None:
     if changes.epoch.used:
         ended, changes.epoch = changes.epoch, Epoch()
         ended.end = new_id()  # now that no thread takes it any more: all that hold it are older
-        live = [one for one in _Ended.epochs if one() is not None]
-        _Ended.epochs = [*live, ref(ended)]
-    for one in _Ended.epochs:
+        _ended[:] = [*(one for one in _ended if one() is not None), ref(ended)]
+    for one in _ended:
         epoch = one()
         if epoch is not None and epoch.end > since:
             epoch.versions.append(version)

@@ -10,9 +10,7 @@ from typing import Any
 
 from engine.backends import numpy as host
 from engine.backends.abstract import AbstractArray, AbstractBackend
-from engine.backends.base import Array, Backend, DType
-from engine.backends.namespace import Namespace
-from engine.backends.placement import STAYING, placement
+from engine.backends.base import STAYING, Array, Backend, DType, Namespace, placement
 
 __all__ = [
     "NAMESPACES", "Array", "Backend", "DType", "Namespace", "backend_of", "by_device", "fetched",

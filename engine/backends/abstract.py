@@ -4,12 +4,10 @@ To ask one of them for a number raises NotRecordableError. Beside the backends, 
 to create the constants of a step.
 """
 
-from contextlib import AbstractContextManager
+from math import prod
 from typing import Any, NoReturn
 
-from engine.backends.base import Array, DType, Memory
-from engine.backends.namespace import Namespace
-from engine.backends.placement import STAYING
+from engine.backends.base import Array, Backend, DType, Namespace
 
 
 class NotRecordableError(Exception):
@@ -33,10 +31,7 @@ class AbstractArray:
 
     @property
     def size(self) -> int:
-        total = 1
-        for length in self.shape:
-            total *= length
-        return total
+        return prod(self.shape)
 
     def __len__(self) -> int:
         if not self.shape:
@@ -93,12 +88,11 @@ class _AbstractNamespace(Namespace):
         return lambda *args, **keywords: refuse(f"the function {name!r} of the array library")
 
 
-class AbstractBackend:
+class AbstractBackend(Backend):
     """The backend of arrays without numbers."""
 
     name = "abstract"
     array_type = AbstractArray
-    device_sums: Any = None
     xp = _AbstractNamespace("abstract")
 
     def asarray(self, x: Any, dtype: DType | None, device: str | None) -> Array:
@@ -117,21 +111,3 @@ class AbstractBackend:
 
     def full_name(self, device: str) -> str:
         return device
-
-    def on(self, device: str | None) -> AbstractContextManager[Any]:
-        return STAYING
-
-    def on_device_of(self, x: Array) -> AbstractContextManager[Any]:
-        return STAYING
-
-    def memory(self, device: str) -> Memory:
-        return Memory(0, 0, 0, 0)
-
-    def release_memory(self) -> None:
-        """Release nothing: no array has numbers."""
-
-    def set_memory_bound(self, size: int, device: str) -> None:
-        """Bound nothing."""
-
-    def synchronize(self) -> None:
-        """Return at once: nothing is computed."""

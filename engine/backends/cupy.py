@@ -5,13 +5,11 @@ from typing import Any
 
 import cupy as cp
 
-from engine.backends.base import Array, DType, Memory
+from engine.backends.base import STAYING, Array, DType, Memory, Namespace, placement
 from engine.backends.cupy_checks import check_range, check_slot, checks
 from engine.backends.cupy_indexing import add_at, add_in_order, assign_at
 from engine.backends.cupy_multi import copies, gather, multi
-from engine.backends.namespace import Namespace
 from engine.backends.numpy import with_wide_total
-from engine.backends.placement import STAYING, placement
 from engine.backends.precision import on_precision
 
 

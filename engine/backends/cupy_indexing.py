@@ -3,6 +3,7 @@
 Below `cupy.py`, which lists these functions in its namespace.
 """
 
+from math import prod
 from typing import Any
 
 import cupy as cp
@@ -111,17 +112,9 @@ def _squeezed(values: Array, rank: int) -> Array:
 
 def _repeats(key: Key) -> bool:
     """Return whether a key may name one place twice: a mask, or slices, cannot."""
-    return any(isinstance(entry, cp.ndarray) and not is_mask(entry) for entry in key)
+    return any(isinstance(entry, cp.ndarray) and entry.dtype.kind != "b" for entry in key)
 
 
 def _places(shape: tuple[int, ...], key: Key) -> Array:
     """Return the places of a key in the flattened array."""
-    size = 1
-    for length in shape:
-        size *= length
-    return cp.arange(size, dtype=cp.int64).reshape(shape)[key]
-
-
-def is_mask(entry: Any) -> bool:
-    """Return whether an entry of a key is an array of booleans."""
-    return isinstance(entry, cp.ndarray) and entry.dtype.kind == "b"
+    return cp.arange(prod(shape), dtype=cp.int64).reshape(shape)[key]

@@ -45,11 +45,6 @@ def multi(
         _compiled(kernel.sources[count], kernel.name)(grid, (THREADS,), arguments)
 
 
-@lru_cache(maxsize=16)
-def _copying(dtype: DType) -> Many:
-    return copying(dtype)
-
-
 def gather(arrays: Sequence[Array], out: Array | None = None) -> Array:
     """Return the elements of arrays of one dtype, one after the other, or fill `out`.
 
@@ -58,7 +53,7 @@ def gather(arrays: Sequence[Array], out: Array | None = None) -> Array:
     if out is None:
         out = cp.empty(sum(array.size for array in arrays), dtype=arrays[0].dtype)
     if out.size:
-        multi(_copying(out.dtype), [[array for array in arrays if array.size]], (out,))
+        multi(copying(out.dtype), [[array for array in arrays if array.size]], (out,))
     return out
 
 

@@ -4,7 +4,7 @@ Pointers are passed by value, so nothing is gathered and nothing is sent to the 
 of a device launches them (`xp.multi`); below what writes them.
 """
 
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import NamedTuple
 
 from engine.backends.base import DType
@@ -105,6 +105,7 @@ def launches(sizes: list[int]) -> list[Launch]:
     return found
 
 
+@lru_cache(maxsize=16)
 def copying(dtype: DType) -> Many:
     """Return the kernel that copies arrays into one, one after the other."""
     kind = INTEGERS.get(f"{dtype.kind}{dtype.itemsize}") or TYPES[dtype.itemsize]

@@ -8,23 +8,13 @@ from typing import Any
 import numpy as np
 
 from engine.backends.arena import arena
-from engine.backends.base import Array, DType, Memory
-from engine.backends.namespace import Namespace
-from engine.backends.placement import STAYING
+from engine.backends.base import Array, Backend, DType, Memory, Namespace
 
-float16 = np.dtype(np.float16)
-float32 = np.dtype(np.float32)
-float64 = np.dtype(np.float64)
-int8 = np.dtype(np.int8)
-int16 = np.dtype(np.int16)
-int32 = np.dtype(np.int32)
-int64 = np.dtype(np.int64)
-uint8 = np.dtype(np.uint8)
-uint16 = np.dtype(np.uint16)
-uint32 = np.dtype(np.uint32)
-uint64 = np.dtype(np.uint64)
-bool_ = np.dtype(np.bool_)
 dtype = np.dtype
+float16, float32, float64 = map(dtype, ("float16", "float32", "float64"))
+int8, int16, int32, int64 = map(dtype, ("int8", "int16", "int32", "int64"))
+uint8, uint16, uint32, uint64 = map(dtype, ("uint8", "uint16", "uint32", "uint64"))
+bool_ = dtype("bool")
 
 
 def sigmoid(x: Array) -> Array:
@@ -97,12 +87,11 @@ def with_wide_total(fold: Callable[..., Array]) -> Callable[..., Array]:
 DTYPES = {np.dtype(kind).num: np.dtype(kind) for kind in "?bBhHiIlLqQefd"}
 
 
-class NumpyBackend:
+class NumpyBackend(Backend):
     """Arrays in the memory of the host."""
 
     name = "numpy"
     array_type = np.ndarray
-    device_sums: Any = None
     xp = Namespace(
         "numpy", np, sigmoid=sigmoid, erf=erf, add_at=add_at, add_in_order=add_at,
         assign_at=assign_at, check_range=None, cross_entropy_kernel=None, affine=None,
@@ -131,12 +120,6 @@ class NumpyBackend:
     def full_name(self, device: str) -> str:
         return self.name
 
-    def on(self, device: str | None) -> contextlib.AbstractContextManager[Any]:
-        return STAYING
-
-    def on_device_of(self, x: Array) -> contextlib.AbstractContextManager[Any]:
-        return STAYING
-
     def memory(self, device: str) -> Memory:
         return arena.figures()
 
@@ -145,9 +128,6 @@ class NumpyBackend:
 
     def set_memory_bound(self, size: int, device: str) -> None:
         arena.set_bound(size)
-
-    def synchronize(self) -> None:
-        """Wait for nothing: NumPy returns when it is done."""
 
 
 def repeated(size: int, counts: Any) -> Array:

@@ -16,19 +16,18 @@ from weakref import ref
 
 from engine.backends import HOST, NAMESPACES
 from engine.backends.numpy import quiet
+from engine.errors import shown
 from engine.interpreter import Recording
 from engine.node import Node
 from engine.op import Op
 from engine.scope import Scope
-from engine.state import current, using
+from engine.state import Pull, current, using
 from engine.stepping import explicit
 
 if TYPE_CHECKING:
     from engine.tensor import Tensor
 
 INSIDE = str(Path(__file__).parent.parent) + os.sep
-
-Pull = Callable[..., None]
 
 
 class AnomalyError(FloatingPointError):
@@ -92,13 +91,13 @@ class Anomaly:
         if not isinstance(out, tuple) and not any(out is value for value in values):
             self._made[id(out)] = (ref(out), line)
         if self._judging and (fault := _fault(out)):
-            given = ", ".join(_shown(value) for value in values)
+            given = ", ".join(map(shown, values))
             before = [i for i, value in enumerate(values) if _fault(value)]
             blame = (
                 f"input {before[0]} was not finite already" if before else "its inputs are finite"
             )
             raise AnomalyError(
-                f"{_named(op, _scope())}: {given}: {fault % 'results'}; {blame}{_at(line)}"
+                f"{op.name}{_scope().place}: {given}: {fault % 'results'}; {blame}{_at(line)}"
             )
         return out
 
@@ -161,7 +160,7 @@ class _Checked:
         for one in found if isinstance(found, tuple) else (found,):
             if fault := _fault(one.data if hasattr(one, "node") else one):
                 raise AnomalyError(
-                    f"{what} {_named(node.op, node.scope)}{by}: {fault % 'numbers'}; "
+                    f"{what} {node.op.name}{node.scope.place}{by}: {fault % 'numbers'}; "
                     f"its forward op{self._anomaly.line_of(tensor)}"
                 )
 
@@ -185,14 +184,6 @@ def _scope() -> Scope:
     """Return the scope in force, with the gate or the state that is being computed."""
     state = current()
     return state.scope if state.equations is None else state.equations.label(state.scope)
-
-
-def _named(op: Op, scope: Scope) -> str:
-    return f"{op.name} at {scope}" if scope.path or scope.labels else op.name
-
-
-def _shown(value: Any) -> str:
-    return str(tuple(value.shape)) if hasattr(value, "shape") else repr(value)
 
 
 def _at(line: str) -> str:

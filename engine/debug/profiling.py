@@ -18,10 +18,8 @@ from engine.op import Op
 from engine.ops.indexing import Piece
 from engine.reading.statistics import table
 from engine.scan.nodes import OUTPUT
-from engine.state import current
+from engine.state import Pull, current
 from engine.tensor import Tensor
-
-Pull = Callable[..., None]
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,11 +20,12 @@ from engine.derivatives.transforms import (
     grad,
     of_chosen,
     one_tensor,
+    pulled,
 )
-from engine.namespace.dtypes import astype
+from engine.namespace.conversion import astype
 from engine.ops.creation import zeros, zeros_like
 from engine.ops.shaping import reshape, stack
-from engine.pytree import Rebuild, flatten, structure
+from engine.pytree import flatten, structure
 from engine.state import using
 from engine.tensor import Tensor
 
@@ -84,15 +85,11 @@ def _pushforward(outs: list[Tensor], inputs: list[Tensor]) -> Push:
     active = [x for x in outs if x.requires_grad]
     # Any numbers will do: what is linear in them has the same derivative everywhere.
     us = [asarray(zeros_like(x).data, requires_grad=True) for x in active]
-    pulled = gradients(active, inputs, us, create_graph=True)
+    back = gradients(active, inputs, us, create_graph=True)
 
     def push(vs: Sequence[Tensor | None], create_graph: bool) -> list[Tensor]:
-        pairs = [(g, v) for g, v in zip(pulled, vs, strict=True)
-                 if g is not None and g.requires_grad and v is not None]  # fmt: skip
-        found = gradients([g for g, _ in pairs], us, [v for _, v in pairs], create_graph)
-        given = iter(found)
-        tangents = [next(given) if x.requires_grad else None for x in outs]
-        return [zeros_like(x) if t is None else t for x, t in zip(outs, tangents, strict=True)]
+        tangents = iter(pulled(back, us, vs, create_graph=create_graph))
+        return [next(tangents) if x.requires_grad else zeros_like(x) for x in outs]
 
     return push
 
@@ -142,16 +139,8 @@ def hessian(f: Callable[..., Tensor], argnums: int = 0) -> Callable[..., Tensor]
 
 def _by_rows(out: Tensor, inputs: list[Tensor], nested: bool) -> list[Tensor]:
     """Return the Jacobian by each input, an element of the output at a time."""
-    rows = [
-        gradients(out, inputs, _unit(out, i), create_graph=nested)
-        if out.requires_grad
-        else [None] * len(inputs)
-        for i in range(out.size)
-    ]
-    return [
-        _block([zeros_like(x) if row[number] is None else row[number] for row in rows], 0, out, x)
-        for number, x in enumerate(inputs)
-    ]
+    rows = [pulled([out], inputs, [_unit(out, i)], create_graph=nested) for i in range(out.size)]
+    return [_block([row[number] for row in rows], 0, out, x) for number, x in enumerate(inputs)]
 
 
 def _by_columns(out: Tensor, inputs: list[Tensor], nested: bool) -> list[Tensor]:
@@ -206,10 +195,4 @@ def hessian_vector_product(
         raise ValueError(f"{name}: f must return one number, got shape {out.shape}")
     nested = entangled([out], inputs) or any(v.requires_grad for v in directions)
     found = gradients(out, inputs, create_graph=True)
-    pairs = [(g, v) for g, v in zip(found, directions, strict=True)
-             if g is not None and g.requires_grad]  # fmt: skip
-    products = gradients([g for g, _ in pairs], inputs, [v for _, v in pairs], create_graph=nested)
-    _, rebuild = flatten(tuple(xs))
-    as_xs: Rebuild = rebuild
-    return tuple(as_xs([zeros_like(x) if h is None else h
-                        for x, h in zip(inputs, products, strict=True)]))  # fmt: skip
+    return tuple(flatten(tuple(xs))[1](pulled(found, inputs, directions, create_graph=nested)))

@@ -3,7 +3,7 @@
 Below the backward pass, above tensors.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 from engine.node import Node, changes
@@ -32,16 +32,8 @@ def reachable(outputs: Iterable[Tensor]) -> Pairs:
 
 def leading_to(wanted: set[int], pairs: Pairs) -> set[int]:
     """Return the ids of the nodes from which a wanted one is reached."""
-    needed = set()
-    for _, node in reversed(pairs):
-        number = node.id
-        if number in wanted or node.op is RELEASED:  # which is to be come to and refused
-            needed.add(number)
-            continue
-        for x in node.operands if number > changes.last else node.inputs:
-            if type(x) is Tensor and x.requires_grad and x.node.id in needed:
-                needed.add(number)
-                break
+    needed: set[int] = set()
+    extend(needed, pairs, wanted)
     return needed
 
 
@@ -67,12 +59,16 @@ def younger(outputs: list[Tensor], lowest_id: int, known: set[int]) -> Pairs:
     return [seen[number] for number in sorted(seen, reverse=True)]
 
 
-def extended(needed: set[int], pairs: Pairs) -> None:
-    """Add the nodes from which one that is needed is reached."""
+def extend(needed: set[int], pairs: Pairs, wanted: Collection[int] = ()) -> None:
+    """Add the nodes that are wanted, and those from which one that is needed is reached."""
     for _, node in reversed(pairs):
-        for x in node.inputs:
+        number = node.id
+        if number in wanted or node.op is RELEASED:  # which is to be come to and refused
+            needed.add(number)
+            continue
+        for x in node.operands if number > changes.last else node.inputs:
             if type(x) is Tensor and x.requires_grad and x.node.id in needed:
-                needed.add(node.id)
+                needed.add(number)
                 break
 
 

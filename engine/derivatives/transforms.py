@@ -1,6 +1,6 @@
 """Functions of functions: grad, value_and_grad, vjp. Above the backward pass."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
 
@@ -38,6 +38,17 @@ def one_tensor(out: Any, name: str) -> Tensor:
     if not isinstance(out, Tensor):
         raise TypeError(f"{name}: f must return one tensor, got {type(out).__name__}")
     return out
+
+
+def pulled(
+    outputs: Sequence[Tensor | None], inputs: Sequence[Tensor], grads: Sequence[Tensor | None], *,
+    create_graph: bool = False,
+) -> list[Tensor]:  # fmt: skip
+    """Return the gradient of each input, zeros where no path leads; of outputs that have one."""
+    pairs = [(x, g) for x, g in zip(outputs, grads, strict=True)
+             if x is not None and x.requires_grad and g is not None]  # fmt: skip
+    found = gradients([x for x, _ in pairs], inputs, [g for _, g in pairs], create_graph)
+    return [zeros_like(x) if g is None else g for x, g in zip(inputs, found, strict=True)]
 
 
 def vjp(f: Callable[..., Tensor], *xs: Any) -> tuple[Tensor, Callable[..., tuple[Any, ...]]]:

@@ -1,6 +1,5 @@
 """The array API standard around the ops: names, dtypes, conversion, devices, assignment.
 
-`standard.py` has the dtypes and constants, `dtypes.py` promotion and casts, `conversion.py` makes
-tensors of anything, `devices.py` moves them, `autocast.py` narrows their products, `inspection.py`
-answers what there is, `mutation.py` is assignment.
+`standard.py` has the dtypes and constants and answers what there is, `conversion.py` makes
+tensors of anything and casts them, `devices.py` moves them and narrows their products.
 """

@@ -10,15 +10,14 @@ from typing import TYPE_CHECKING
 from engine.ops.activations import *
 from engine.ops.casts import *
 from engine.ops.casts import round_
+from engine.ops.chance import *
 from engine.ops.choices import *
-from engine.ops.complex_parts import *
 from engine.ops.contractions import *
 from engine.ops.convolution import *
 from engine.ops.creation import *
 from engine.ops.ctc import *
 from engine.ops.cumulative import *
 from engine.ops.diagonals import *
-from engine.ops.dropout import *
 from engine.ops.elementwise import *
 from engine.ops.elementwise import abs_
 from engine.ops.exponentials import *
@@ -42,12 +41,12 @@ abs, pow, round = abs_, power, round_
 all, any, max, min, sum = all_, any_, max_, min_, sum_
 
 if not TYPE_CHECKING:  # type checkers go by the imports: they do not follow the lists of files
-    # First names that no file can give: those of Python itself, and that of a file.
-    __all__ = ["abs", "all", "any", "dropout", "max", "min", "pow", "round", "sum"]
+    # First names that no file can give: those of Python itself.
+    __all__ = ["abs", "all", "any", "max", "min", "pow", "round", "sum"]
     for file in (
-        "activations", "casts", "choices", "complex_parts", "contractions", "convolution",
-        "creation", "ctc", "cumulative", "diagonals", "elementwise", "exponentials", "indexing",
-        "logic", "loss_pairs", "losses", "normalization", "order", "products", "rearranging",
-        "reductions", "searching", "shaping", "statistics", "stopping", "trigonometry",
+        "activations", "casts", "chance", "choices", "contractions", "convolution", "creation",
+        "ctc", "cumulative", "diagonals", "elementwise", "exponentials", "indexing", "logic",
+        "loss_pairs", "losses", "normalization", "order", "products", "rearranging", "reductions",
+        "searching", "shaping", "statistics", "stopping", "trigonometry",
     ):  # fmt: skip
         __all__ += modules[f"{__name__}.{file}"].__all__

@@ -32,7 +32,6 @@ def _in_c(dtype: Any) -> str:
 @op(
     vjp=(_cast_vjp,),
     examples=(Example((Draw((3,)),), {"dtype": "float64"}),),
-    kind="elementwise",
     c=_in_c,
     degree="sum",
 )
@@ -41,13 +40,7 @@ def astype(xp: Any, x: Any, /, dtype: Any) -> Any:
     return x.astype(dtype)
 
 
-@op(
-    vjp=None,
-    examples=(Example((Draw((3,)),), {"dtype": "int32"}),),
-    kind="elementwise",
-    c=_in_c,
-    public=False,
-)
+@op(vjp=None, examples=(Example((Draw((3,)),), {"dtype": "int32"}),), c=_in_c, public=False)
 def discretize(xp: Any, x: Any, /, dtype: Any) -> Any:
     """Return x as integers or booleans: a step function, through which no gradient goes."""
     return x.astype(dtype)
@@ -100,7 +93,6 @@ def _round_in_c(decimals: int = 0) -> str:
 @op(
     vjp=(zero_gradient,),
     examples=(*BETWEEN, Example((Draw((3, 4), 0.11, 0.14),), {"decimals": 1})),
-    kind="elementwise",
     c=_round_in_c,
 )
 def round_(xp: Any, x: Any, /, *, decimals: int = 0) -> Any:
@@ -117,7 +109,6 @@ def round_(xp: Any, x: Any, /, *, decimals: int = 0) -> Any:
 @op(
     vjp=(lambda xp, g, out, x: g,),
     examples=(Example((Draw((3,)),)),),
-    kind="elementwise",
     c="{0}",
     degree="sum",
     public=False,

@@ -1,16 +1,23 @@
 """Randomness as an op: numbers that are a function of a key and a position, and so reproducible.
 
 `chance` gives the same mask for the same key and time on every backend, step by step or for all
-steps at once, independent of earlier draws. Above the registry.
+steps at once, independent of earlier draws; `dropout` takes its key from the step or the scope that
+it is in. Above the registry.
 """
 
 import math
 from typing import Any
 
+from engine.arguments import public
 from engine.backends import numpy as host
+from engine.checks import probability
 from engine.op import Draw, Example
+from engine.ops.choices import where
 from engine.ops.time_batching import unchanged
+from engine.random import draws, windowed
 from engine.registry import op
+from engine.state import current
+from engine.tensor import Tensor
 
 LOW = 0xFFFFFFFF
 MULTIPLIERS = 0xD2511F53, 0xCD9E8D57
@@ -108,3 +115,35 @@ def subkey(xp: Any, key: Any, t: Any, /, *, number: int = 0) -> Any:
     keys = key.astype(host.uint64)
     words = philox(xp, counter, [keys[0], keys[1]])
     return xp.concat(words[:2], axis=-1).astype(host.int64)
+
+
+__all__ = ["dropout"]
+
+
+@public
+def dropout(x: Tensor, p: float = 0.5, *, shape: tuple[int, ...] | None = None) -> Tensor:
+    """Return x with each element zero with probability `p`, the others times 1 / (1 - p).
+
+    `shape` is the shape of the mask where it is to be smaller and broadcast. In a recurrence the
+    masks of the steps differ and follow from the key of the call and from t, so they are the same
+    fused, explicit and checkpointed. Raises ValueError for p outside of [0, 1]. Source: Srivastava
+    et al., Dropout, 2014.
+
+    >>> engine.dropout(engine.ones(3), 0.0)
+    tensor([1., 1., 1.], dtype=float32)
+    """
+    p = probability("dropout: p", p)
+    if p == 0:
+        return x
+    scale = 1.0 if p == 1 else 1 / (1 - p)
+    return where(kept(x, 1 - p, shape), x * scale, 0.0)
+
+
+def kept(x: Tensor, probability: float, shape: tuple[int, ...] | None = None) -> Tensor:
+    """Return a mask of the shape of x, or of `shape`: true with a probability."""
+    state = current()
+    source = state.draws or draws(state.scope.path, x.device)
+    number = next(source.count)
+    shape = shape or x.shape
+    return chance(source.key(), source.t, shape=shape, probability=probability, number=number,
+                  **windowed(shape))  # fmt: skip

@@ -8,7 +8,6 @@ from typing import Any
 
 from engine.apply import asarray
 from engine.backends.half import FLOATING
-from engine.errors import explain_broadcast
 from engine.op import Draw, Example
 from engine.ops.casts import converted
 from engine.ops.elementwise import PAIR
@@ -32,7 +31,6 @@ def _won(xp: Any, g: Any, loses: Any, ties: Any) -> Any:
         lambda xp, g, out, x, y: _won(xp, g, x > y, x == y),
     ),
     examples=PAIR,
-    explain=explain_broadcast,
     c="maximum({0}, {1})",
     degree="maximum",
 )
@@ -51,7 +49,6 @@ def maximum(xp: Any, x: Any, y: Any, /) -> Any:
         lambda xp, g, out, x, y: _won(xp, g, x < y, x == y),
     ),
     examples=PAIR,
-    explain=explain_broadcast,
     c="minimum({0}, {1})",
 )
 def minimum(xp: Any, x: Any, y: Any, /) -> Any:
@@ -70,7 +67,6 @@ def minimum(xp: Any, x: Any, y: Any, /) -> Any:
         lambda xp, g, out, condition, x, y: xp.where(condition, 0.0, g),
     ),
     examples=(Example((Draw((3, 4), 0, 2, integer=True), Draw((3, 4)), Draw((4,)))),),
-    explain=explain_broadcast,
     c="({0} ? {1} : {2})",
     degree="choice",
 )
@@ -109,7 +105,6 @@ def _literal(number: float) -> str:
         Example((Draw((3, 4)),), {"min": -1.0, "max": 1.0}),
         Example((Draw((4,)),), {"max": 0.5}),
     ),
-    kind="elementwise",
     c=_clip_in_c,
 )
 def clip_(xp: Any, x: Any, /, min: float | None = None, max: float | None = None) -> Any:

@@ -4,6 +4,7 @@ Sums are brought into the form of one matrix product. Compositions, above `produ
 """
 
 from collections.abc import Sequence
+from math import prod
 from typing import Any
 
 from engine.apply import asarray
@@ -92,20 +93,10 @@ def tensordot(
     own = [one for one in range(x1.ndim) if one not in left]
     other = [one for one in range(x2.ndim) if one not in right]
     shape = (*(x1.shape[one] for one in own), *(x2.shape[one] for one in other))
-    depth = 1
-    for size in sizes[0]:
-        depth *= size
-    rows = _size(x1, own)
-    a = reshape(permute_dims(x1, (*own, *left)), (rows, depth))
-    b = reshape(permute_dims(x2, (*right, *other)), (depth, _size(x2, other)))
+    depth = prod(sizes[0])
+    a = reshape(permute_dims(x1, (*own, *left)), (prod(shape[: len(own)]), depth))
+    b = reshape(permute_dims(x2, (*right, *other)), (depth, prod(shape[len(own) :])))
     return reshape(matmul(a, b), shape)
-
-
-def _size(x: Tensor, axes: Sequence[int]) -> int:
-    total = 1
-    for one in axes:
-        total *= x.shape[one]
-    return total
 
 
 @composition
@@ -210,9 +201,9 @@ def _contracted(left: Term, right: Term, needed: set[str]) -> Term:
     n = permute_dims(y, tuple(b.index(one) for one in (*batch, *inner, *columns)))
     front = m.shape[: len(batch)]
     outside = m.shape[len(batch) : len(batch) + len(rows)], n.shape[len(batch) + len(inner) :]
-    depth = _size(n, range(len(batch), len(batch) + len(inner)))
-    m = reshape(m, (*front, _size(x, [a.index(one) for one in rows]), depth))
-    n = reshape(n, (*front, depth, _size(y, [b.index(one) for one in columns])))
+    depth = prod(n.shape[len(batch) : len(batch) + len(inner)])
+    m = reshape(m, (*front, prod(outside[0]), depth))
+    n = reshape(n, (*front, depth, prod(outside[1])))
     out = reshape(matmul(m, n), (*front, *outside[0], *outside[1]))
     return out, "".join((*batch, *rows, *columns))
 

@@ -10,8 +10,9 @@ from typing import Any
 from engine.apply import asarray
 from engine.arguments import public
 from engine.checks import is_whole
-from engine.ops.indexing import index, place
+from engine.ops.indexing import index
 from engine.ops.products import matmul
+from engine.ops.rearranging import pad
 from engine.ops.shaping import stack
 from engine.tensor import Tensor
 
@@ -68,7 +69,8 @@ def _convolution(
     _check(name, x, weight, axes, groups)
     taps = weight.shape[2:]
     reach = [d * (k - 1) + 1 for d, k in zip(dilations, taps, strict=True)]
-    x = _padded(x, _padding(name, padding, reach, strides))
+    widths = _padding(name, padding, reach, strides)
+    x = pad(x, [(0, 0), (0, 0), *widths]) if any(map(any, widths)) else x
     (B, C), O, sizes = x.shape[:2], weight.shape[0], x.shape[2:]
     for size, wide, k, d in zip(sizes, reach, taps, dilations, strict=True):
         if wide > size:
@@ -78,16 +80,15 @@ def _convolution(
             )
     steps = tuple((n - r) // s + 1 for n, r, s in zip(sizes, reach, strides, strict=True))
     firsts = product(*(range(0, r, d) for r, d in zip(reach, dilations, strict=True)))
-    windows = [index(x, (WHOLE, WHOLE, *map(_window, first, steps, strides))) for first in firsts]
+    windows = [
+        index(x, (WHOLE, WHOLE, *(slice(at, at + s * (n - 1) + 1, s)
+                                  for at, n, s in zip(first, steps, strides, strict=True))))
+        for first in firsts  # the places that one tap of the kernel sees
+    ]  # fmt: skip
     depth = C // groups * prod(taps)
     rows = stack(windows, axis=2).reshape((B, groups, depth, prod(steps)))
     out = matmul(weight.reshape((groups, O // groups, depth)), rows).reshape((B, O, *steps))
     return out if bias is None else out + _column(name, bias, O, len(axes))
-
-
-def _window(first: int, steps: int, stride: int) -> slice:
-    """Return the places of an axis that one tap of the kernel sees."""
-    return slice(first, first + stride * (steps - 1) + 1, stride)
 
 
 def _positive(name: str, what: str, given: Any, count: int) -> tuple[int, ...]:
@@ -144,16 +145,6 @@ def _padding(
                 f"got {padding!r}"
             )
     return [(value, value) for value in values]
-
-
-def _padded(x: Tensor, widths: list[tuple[int, int]]) -> Tensor:
-    """Return x with zeros in front of its last axes and behind."""
-    if not any(map(any, widths)):
-        return x
-    sizes = x.shape[2:]
-    key = tuple(slice(front, front + n) for (front, _), n in zip(widths, sizes, strict=True))
-    shape = tuple(front + n + behind for (front, behind), n in zip(widths, sizes, strict=True))
-    return place(x, keys=((WHOLE, WHOLE, *key),), shape=(*x.shape[:2], *shape))
 
 
 def _column(name: str, bias: Any, outputs: int, rank: int) -> Tensor:

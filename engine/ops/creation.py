@@ -1,7 +1,5 @@
 """Tensors from nothing: zeros, ones, full, arange and their like. Above `asarray`."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from numbers import Integral
 from typing import Any
 
@@ -20,18 +18,14 @@ __all__ = [
 Shape = int | tuple[int, ...]
 
 
-def _make(kind: str, shape: Shape, dtype: DType | None, device: str | None, leaf: Any) -> Tensor:
-    with _on(device) as xp:
-        values = getattr(xp, kind)(shape, dtype=dtype or host.float32)
-    return asarray(values, device=device, **leaf)
-
-
-@contextmanager
-def _on(device: str | None) -> Iterator[Any]:
-    """Give the namespace of a device, which is current inside."""
+def _made(
+    kind: str, device: str | None, leaf: dict[str, Any], *given: Any, **options: Any
+) -> Tensor:
+    """Return what a function of the array library makes on a device."""
     backend = by_device(device or "numpy")
     with backend.on(device):
-        yield backend.xp
+        values = getattr(backend.xp, kind)(*given, **options)
+    return asarray(values, device=device, **leaf)
 
 
 @public
@@ -43,7 +37,7 @@ def zeros(
     >>> engine.zeros((2, 3)).tolist()
     [[0.0, 0.0, 0.0], [0.0, 0.0, 0.0]]
     """
-    return _make("zeros", shape, dtype, device, leaf)
+    return _made("zeros", device, leaf, shape, dtype=dtype or host.float32)
 
 
 @public
@@ -55,7 +49,7 @@ def ones(
     >>> engine.ones((2, 3)).tolist()
     [[1.0, 1.0, 1.0], [1.0, 1.0, 1.0]]
     """
-    return _make("ones", shape, dtype, device, leaf)
+    return _made("ones", device, leaf, shape, dtype=dtype or host.float32)
 
 
 @public
@@ -67,7 +61,7 @@ def empty(
     >>> engine.empty((2, 3)).shape
     (2, 3)
     """
-    return _make("empty", shape, dtype, device, leaf)
+    return _made("empty", device, leaf, shape, dtype=dtype or host.float32)
 
 
 @public
@@ -83,9 +77,7 @@ def full(
     if isinstance(fill_value, complex) or fill_value is None:
         raise TypeError(f"full: expected a number that is not complex, got {fill_value!r}")
     fill_value = fill_value.data if isinstance(fill_value, Tensor) else fill_value
-    with _on(device) as xp:
-        values = xp.full(shape, fill_value, dtype=dtype or _of(fill_value))
-    return asarray(values, device=device, **leaf)
+    return _made("full", device, leaf, shape, fill_value, dtype=dtype or _of(fill_value))
 
 
 def _of(value: Any) -> DType:
@@ -148,9 +140,7 @@ def eye(
     >>> engine.eye(2, 3).tolist()
     [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]
     """
-    with _on(device) as xp:
-        values = xp.eye(n_rows, n_cols, k=k, dtype=dtype or host.float32)
-    return asarray(values, device=device, **leaf)
+    return _made("eye", device, leaf, n_rows, n_cols, k=k, dtype=dtype or host.float32)
 
 
 @public
@@ -167,9 +157,7 @@ def arange(
         start, stop = 0, start
     integral = all(isinstance(bound, Integral) for bound in (start, stop, step))
     kind = dtype or (host.int64 if integral else host.float32)
-    with _on(device) as xp:
-        values = xp.arange(start, stop, step, dtype=kind)
-    return asarray(values, device=device)
+    return _made("arange", device, {}, start, stop, step, dtype=kind)
 
 
 def open_ranges(shape: tuple[int, ...], device: str) -> list[Tensor]:
@@ -195,9 +183,8 @@ def linspace(
     """
     if isinstance(start, complex) or isinstance(stop, complex):
         raise TypeError(f"linspace: complex bounds are not supported, got {start!r} and {stop!r}")
-    with _on(device) as xp:
-        values = xp.linspace(start, stop, num, dtype=dtype or host.float32, endpoint=endpoint)
-    return asarray(values, device=device)
+    kind = dtype or host.float32
+    return _made("linspace", device, {}, start, stop, num, dtype=kind, endpoint=endpoint)
 
 
 @public

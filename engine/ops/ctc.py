@@ -2,7 +2,7 @@
 
 All ways to lay S labels over T frames form a lattice of 2S + 1 states (a blank, a label, a blank,
 ...). One op sums over its paths, for all rows at once; the rest is composed of ops. Source: Graves
-et al., Connectionist temporal classification, 2006. Above indexing and `loss_reduction.py`.
+et al., Connectionist temporal classification, 2006. Above indexing and `loss_pairs.py`.
 """
 
 import math
@@ -18,7 +18,7 @@ from engine.ops.choices import maximum, where
 from engine.ops.creation import arange, full, zeros
 from engine.ops.indexing import index
 from engine.ops.logic import bitwise_and
-from engine.ops.loss_reduction import REDUCTIONS, check_reduction, floating, integers
+from engine.ops.loss_pairs import REDUCTIONS, check_reduction, floating, integers
 from engine.ops.reductions import logsumexp
 from engine.ops.shaping import concat, permute_dims, stack
 from engine.tensor import Tensor

@@ -1,4 +1,4 @@
-"""Element-wise ops and their derivatives: arithmetic.
+"""Element-wise ops and their derivatives: arithmetic, and what is asked of complex numbers.
 
 The backward pass sums a gradient over the axes along which an input was broadcast, so that no
 rule here needs to. Above the registry.
@@ -7,15 +7,16 @@ rule here needs to. Above the registry.
 import math
 from typing import Any
 
-from engine.errors import explain_broadcast
+from engine.arguments import public
+from engine.backends import NAMESPACES, on_device_of
 from engine.op import Draw, Example
-from engine.ops.multiples import multiple
-from engine.ops.stopping import passed_on, zero_gradient
+from engine.ops.stopping import multiple, passed_on, zero_gradient
 from engine.registry import op
+from engine.tensor import Tensor
 
 __all__ = [
-    "add", "copysign", "divide", "floor_divide", "multiply", "negative", "power", "reciprocal",
-    "remainder", "sign", "square", "subtract",
+    "add", "conj", "copysign", "divide", "floor_divide", "imag", "multiply", "negative", "positive",
+    "power", "real", "reciprocal", "remainder", "sign", "square", "subtract",
 ]  # fmt: skip
 
 PAIR = (
@@ -28,13 +29,7 @@ POSITIVE = (Example((Draw((3, 4), 0.5, 3.0),)),)
 AWAY = (Example((Draw((3, 4), 0.2, 2.0),)), Example((Draw((5,), -2.0, -0.2),)))
 
 
-@op(
-    vjp=(passed_on, passed_on),
-    examples=PAIR,
-    explain=explain_broadcast,
-    c="({0} + {1})",
-    degree="sum",
-)
+@op(vjp=(passed_on, passed_on), examples=PAIR, c="({0} + {1})", degree="sum")
 def add(xp: Any, x: Any, y: Any, /) -> Any:
     """Return x + y.
 
@@ -44,13 +39,7 @@ def add(xp: Any, x: Any, y: Any, /) -> Any:
     return x + y
 
 
-@op(
-    vjp=(passed_on, lambda xp, g, out, x, y: -g),
-    examples=PAIR,
-    explain=explain_broadcast,
-    c="({0} - {1})",
-    degree="sum",
-)
+@op(vjp=(passed_on, lambda xp, g, out, x, y: -g), examples=PAIR, c="({0} - {1})", degree="sum")
 def subtract(xp: Any, x: Any, y: Any, /) -> Any:
     """Return x - y.
 
@@ -63,7 +52,6 @@ def subtract(xp: Any, x: Any, y: Any, /) -> Any:
 @op(
     vjp=(lambda xp, g, out, x, y: g * y, lambda xp, g, out, x, y: g * x),
     examples=PAIR,
-    explain=explain_broadcast,
     c="({0} * {1})",
     degree="product",
 )
@@ -79,7 +67,6 @@ def multiply(xp: Any, x: Any, y: Any, /) -> Any:
 @op(
     vjp=(lambda xp, g, out, x, y: g / y, lambda xp, g, out, x, y: -g * out / y),
     examples=(Example((Draw((3, 4)), Draw((4,), 0.5, 2.0))), Example((1.0, Draw((3,), 0.5, 2.0)))),
-    explain=explain_broadcast,
     c="({0} / {1})",
     degree="quotient",
 )
@@ -118,8 +105,6 @@ def _power_vjp_exponent(xp: Any, g: Any, out: Any, x: Any, y: Any) -> Any:
         Example((Draw((3,)), 3)),
         Example((2.0, Draw((3,)))),
     ),
-    explain=explain_broadcast,
-    kind="elementwise",
     c="raised({0}, {1})",
 )
 def power(xp: Any, x: Any, y: Any, /) -> Any:
@@ -134,8 +119,6 @@ def power(xp: Any, x: Any, y: Any, /) -> Any:
 @op(
     vjp=(zero_gradient, zero_gradient),
     examples=(Example((Draw((3, 4), 1.1, 1.9), Draw((4,), 0.3, 0.35))),),
-    explain=explain_broadcast,
-    kind="elementwise",
     c="floordivide({0}, {1})",
 )
 def floor_divide(xp: Any, x: Any, y: Any, /) -> Any:
@@ -150,8 +133,6 @@ def floor_divide(xp: Any, x: Any, y: Any, /) -> Any:
 @op(
     vjp=(passed_on, lambda xp, g, out, x, y: -g * xp.floor_divide(x, y)),
     examples=(Example((Draw((3, 4), 1.1, 1.9), Draw((4,), 0.6, 0.9))),),
-    explain=explain_broadcast,
-    kind="elementwise",
     c="modulo({0}, {1})",
 )
 def remainder(xp: Any, x: Any, y: Any, /) -> Any:
@@ -191,7 +172,6 @@ def reciprocal(xp: Any, x: Any, /) -> Any:
         zero_gradient,
     ),
     examples=(Example((Draw((3, 4), 0.2, 2.0), Draw((4,), -2.0, -0.2))),),
-    explain=explain_broadcast,
     c="OF(copysign)({0}, {1})",
 )
 def copysign(xp: Any, x: Any, y: Any, /) -> Any:
@@ -242,3 +222,44 @@ def sign(xp: Any, x: Any, /) -> Any:
 def identity(xp: Any, x: Any, /) -> Any:
     """Return x as it is, at a node of its own: a place to differentiate at."""
     return x
+
+
+@public
+def positive(x: Tensor, /) -> Tensor:
+    """Return x as it is.
+
+    >>> engine.positive([1.0, -2.0]).tolist()
+    [1.0, -2.0]
+    """
+    return x
+
+
+@public
+def conj(x: Tensor, /) -> Tensor:
+    """Return x as it is: there are no complex tensors.
+
+    >>> engine.conj([1.0, 2.0]).tolist()
+    [1.0, 2.0]
+    """
+    return x
+
+
+@public
+def real(x: Tensor, /) -> Tensor:
+    """Return x as it is: there are no complex tensors.
+
+    >>> engine.real([1.0, 2.0]).tolist()
+    [1.0, 2.0]
+    """
+    return x
+
+
+@public
+def imag(x: Tensor, /) -> Tensor:
+    """Return zeros: there are no complex tensors.
+
+    >>> engine.imag([1.0, 2.0]).tolist()
+    [0.0, 0.0]
+    """
+    with on_device_of(x.data):
+        return Tensor(NAMESPACES[type(x.data)].zeros_like(x.data))

@@ -3,7 +3,6 @@
 import math
 from typing import Any
 
-from engine.errors import explain_broadcast
 from engine.ops.elementwise import ONE, PAIR, POSITIVE
 from engine.registry import composition, method, op
 from engine.tensor import Tensor
@@ -85,8 +84,6 @@ def _logaddexp_vjp(xp: Any, g: Any, x: Any, y: Any) -> Any:
         lambda xp, g, out, x, y: _logaddexp_vjp(xp, g, y, x),
     ),
     examples=PAIR,
-    explain=explain_broadcast,
-    kind="elementwise",
     c="logsum({0}, {1})",
 )
 def logaddexp(xp: Any, x: Any, y: Any, /) -> Any:

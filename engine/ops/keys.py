@@ -107,9 +107,8 @@ def check_later(xp: Any, name: str, shape: Shape, key: Key) -> None:
 
 def _outside(name: str, scope: Scope, axis: int, size: int, number: int) -> IndexError:
     """Return the error of an index, in the words of NumPy."""
-    where = f" at {scope}" if scope.path or scope.labels else ""
     bounds = f"index {number} is out of bounds for axis {axis} with size {size}"
-    return IndexError(f"{name}{where}: {bounds}")
+    return IndexError(f"{name}{scope.place}: {bounds}")
 
 
 def filled(key: Key, arrays: Sequence[Any]) -> Key:

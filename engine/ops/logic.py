@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from engine.errors import explain_broadcast
 from engine.op import Draw, Example
 from engine.ops.elementwise import ONE, PAIR
 from engine.registry import op
@@ -17,7 +16,7 @@ __all__ = [
 WHOLE = (Example((Draw((3, 4), 0, 9, integer=True), Draw((4,), 0, 9, integer=True))),)
 
 
-@op(vjp=None, examples=PAIR, explain=explain_broadcast, c="({0} == {1})")
+@op(vjp=None, examples=PAIR, c="({0} == {1})")
 def equal(xp: Any, x: Any, y: Any, /) -> Any:
     """Return x == y.
 
@@ -27,7 +26,7 @@ def equal(xp: Any, x: Any, y: Any, /) -> Any:
     return xp.equal(x, y)
 
 
-@op(vjp=None, examples=PAIR, explain=explain_broadcast, c="({0} != {1})")
+@op(vjp=None, examples=PAIR, c="({0} != {1})")
 def not_equal(xp: Any, x: Any, y: Any, /) -> Any:
     """Return x != y.
 
@@ -37,7 +36,7 @@ def not_equal(xp: Any, x: Any, y: Any, /) -> Any:
     return xp.not_equal(x, y)
 
 
-@op(vjp=None, examples=PAIR, explain=explain_broadcast, c="({0} < {1})")
+@op(vjp=None, examples=PAIR, c="({0} < {1})")
 def less(xp: Any, x: Any, y: Any, /) -> Any:
     """Return x < y.
 
@@ -47,7 +46,7 @@ def less(xp: Any, x: Any, y: Any, /) -> Any:
     return xp.less(x, y)
 
 
-@op(vjp=None, examples=PAIR, explain=explain_broadcast, c="({0} <= {1})")
+@op(vjp=None, examples=PAIR, c="({0} <= {1})")
 def less_equal(xp: Any, x: Any, y: Any, /) -> Any:
     """Return x <= y.
 
@@ -57,7 +56,7 @@ def less_equal(xp: Any, x: Any, y: Any, /) -> Any:
     return xp.less_equal(x, y)
 
 
-@op(vjp=None, examples=PAIR, explain=explain_broadcast, c="({0} > {1})")
+@op(vjp=None, examples=PAIR, c="({0} > {1})")
 def greater(xp: Any, x: Any, y: Any, /) -> Any:
     """Return x > y.
 
@@ -67,7 +66,7 @@ def greater(xp: Any, x: Any, y: Any, /) -> Any:
     return xp.greater(x, y)
 
 
-@op(vjp=None, examples=PAIR, explain=explain_broadcast, c="({0} >= {1})")
+@op(vjp=None, examples=PAIR, c="({0} >= {1})")
 def greater_equal(xp: Any, x: Any, y: Any, /) -> Any:
     """Return x >= y.
 
@@ -77,7 +76,7 @@ def greater_equal(xp: Any, x: Any, y: Any, /) -> Any:
     return xp.greater_equal(x, y)
 
 
-@op(vjp=None, examples=PAIR, explain=explain_broadcast, c="({0} && {1})")
+@op(vjp=None, examples=PAIR, c="({0} && {1})")
 def logical_and(xp: Any, x: Any, y: Any, /) -> Any:
     """Return both x and y are true (not 0).
 
@@ -87,7 +86,7 @@ def logical_and(xp: Any, x: Any, y: Any, /) -> Any:
     return xp.logical_and(x, y)
 
 
-@op(vjp=None, examples=PAIR, explain=explain_broadcast, c="({0} || {1})")
+@op(vjp=None, examples=PAIR, c="({0} || {1})")
 def logical_or(xp: Any, x: Any, y: Any, /) -> Any:
     """Return x or y is true (not 0).
 
@@ -117,7 +116,7 @@ def isfinite(xp: Any, x: Any, /) -> Any:
     return xp.isfinite(x)
 
 
-@op(vjp=None, examples=WHOLE, explain=explain_broadcast, c="({0} & {1})")
+@op(vjp=None, examples=WHOLE, c="({0} & {1})")
 def bitwise_and(xp: Any, x: Any, y: Any, /) -> Any:
     """Return x & y, bit by bit; of booleans: both.
 
@@ -127,7 +126,7 @@ def bitwise_and(xp: Any, x: Any, y: Any, /) -> Any:
     return xp.bitwise_and(x, y)
 
 
-@op(vjp=None, examples=WHOLE, explain=explain_broadcast, c="({0} | {1})")
+@op(vjp=None, examples=WHOLE, c="({0} | {1})")
 def bitwise_or(xp: Any, x: Any, y: Any, /) -> Any:
     """Return x | y, bit by bit; of booleans: at least one.
 
@@ -137,7 +136,7 @@ def bitwise_or(xp: Any, x: Any, y: Any, /) -> Any:
     return xp.bitwise_or(x, y)
 
 
-@op(vjp=None, examples=WHOLE, explain=explain_broadcast, c="({0} ^ {1})")
+@op(vjp=None, examples=WHOLE, c="({0} ^ {1})")
 def bitwise_xor(xp: Any, x: Any, y: Any, /) -> Any:
     """Return x ^ y, bit by bit; of booleans: exactly one.
 
@@ -147,12 +146,7 @@ def bitwise_xor(xp: Any, x: Any, y: Any, /) -> Any:
     return xp.bitwise_xor(x, y)
 
 
-@op(
-    vjp=None,
-    examples=(Example((Draw((3, 4), 0, 9, integer=True),)),),
-    kind="elementwise",
-    c="(!{0})",
-)
+@op(vjp=None, examples=(Example((Draw((3, 4), 0, 9, integer=True),)),), c="(!{0})")
 def bitwise_invert(xp: Any, x: Any, /) -> Any:
     """Return ~x, every bit turned over; of booleans: not.
 
@@ -162,7 +156,7 @@ def bitwise_invert(xp: Any, x: Any, /) -> Any:
     return xp.bitwise_invert(x)
 
 
-@op(vjp=None, examples=PAIR, explain=explain_broadcast, c="(!{0} != !{1})")
+@op(vjp=None, examples=PAIR, c="(!{0} != !{1})")
 def logical_xor(xp: Any, x: Any, y: Any, /) -> Any:
     """Return exactly one of x and y is true (not 0).
 
@@ -202,13 +196,7 @@ def signbit(xp: Any, x: Any, /) -> Any:
     return xp.signbit(x)
 
 
-@op(
-    vjp=None,
-    examples=PAIR[:2],
-    explain=explain_broadcast,
-    kind="elementwise",
-    c="OF(nextafter)({0}, {1})",
-)
+@op(vjp=None, examples=PAIR[:2], c="OF(nextafter)({0}, {1})")
 def nextafter(xp: Any, x: Any, y: Any, /) -> Any:
     """Return the next number after x in the direction of y.
 
@@ -218,7 +206,7 @@ def nextafter(xp: Any, x: Any, y: Any, /) -> Any:
     return xp.nextafter(x, y)
 
 
-@op(vjp=None, examples=WHOLE, explain=explain_broadcast, kind="elementwise")
+@op(vjp=None, examples=WHOLE, kind="elementwise")
 def bitwise_left_shift(xp: Any, x: Any, y: Any, /) -> Any:
     """Return x << y.
 
@@ -228,7 +216,7 @@ def bitwise_left_shift(xp: Any, x: Any, y: Any, /) -> Any:
     return xp.bitwise_left_shift(x, y)
 
 
-@op(vjp=None, examples=WHOLE, explain=explain_broadcast, kind="elementwise")
+@op(vjp=None, examples=WHOLE, kind="elementwise")
 def bitwise_right_shift(xp: Any, x: Any, y: Any, /) -> Any:
     """Return x >> y, with the sign of x kept.
 

@@ -9,7 +9,7 @@ from engine.arguments import public
 from engine.checks import axes_of, is_real
 from engine.ops.casts import in_float32
 from engine.ops.exponentials import sqrt
-from engine.ops.loss_reduction import floating, floating_like
+from engine.ops.loss_pairs import floating, floating_like
 from engine.ops.statistics import mean
 from engine.tensor import Tensor
 

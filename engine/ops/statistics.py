@@ -10,10 +10,9 @@ from engine.ops.choices import where
 from engine.ops.creation import ones
 from engine.ops.elementwise import abs_, sign
 from engine.ops.logic import isfinite, isnan
-from engine.ops.multiples import multiple
 from engine.ops.reductions import Axis, kept, max_, min_, sum_
 from engine.ops.shaping import reshape
-from engine.ops.stopping import stop_gradient
+from engine.ops.stopping import multiple, stop_gradient
 from engine.registry import composition, method, op
 from engine.tensor import Tensor
 

@@ -3,10 +3,9 @@
 import math
 from typing import Any
 
-from engine.errors import explain_broadcast
 from engine.op import Draw, Example
 from engine.ops.elementwise import ONE, PAIR
-from engine.ops.multiples import multiple
+from engine.ops.stopping import multiple
 from engine.registry import op
 
 __all__ = [
@@ -93,7 +92,6 @@ def _around(xp: Any, g: Any, part: Any, x: Any, y: Any) -> Any:
         lambda xp, g, out, y, x: _around(xp, -g, y, x, y),
     ),
     examples=(PAIR[0], PAIR[1]),
-    explain=explain_broadcast,
     c="OF(atan2)({0}, {1})",
 )
 def atan2(xp: Any, y: Any, x: Any, /) -> Any:
@@ -181,7 +179,6 @@ def _toward(xp: Any, g: Any, out: Any, part: Any, other: Any) -> Any:
         lambda xp, g, out, x, y: _toward(xp, g, out, y, x),
     ),
     examples=(PAIR[0], PAIR[1]),
-    explain=explain_broadcast,
     c="OF(hypot)({0}, {1})",
 )
 def hypot(xp: Any, x: Any, y: Any, /) -> Any:

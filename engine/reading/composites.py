@@ -4,7 +4,7 @@ A function is recorded once on a stand-in, and its record is looked for node by 
 pictures of cells show the call in the place of its ops. Above the ops and graphs.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -87,7 +87,7 @@ def _same(ours: Any, theirs: Any, argument: Node, bound: dict[Node, Any]) -> boo
     if ours in bound:
         return bound[ours] is theirs
     if ours is not argument:
-        alike = ours.op is theirs.op and _same_attributes(ours.attrs, theirs.attrs)
+        alike = ours.op is theirs.op and dict(ours.attrs) == dict(theirs.attrs)
         if not alike or len(ours.inputs) != len(theirs.inputs):
             return False
         pairs = zip(ours.inputs, theirs.inputs, strict=True)
@@ -102,7 +102,3 @@ def _same_number(ours: Any, theirs: Any, argument: Node, bound: dict[Node, Any])
     if ours == SIZE and argument in bound:  # the mean's divisor, read after what it divides
         return bool(theirs == bound[argument].shape[-1])
     return bool(ours == theirs)
-
-
-def _same_attributes(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> bool:
-    return dict(ours) == dict(theirs)

@@ -13,10 +13,11 @@ from typing import Any
 from engine.apply import apply, asarray
 from engine.backends.half import FLOATING
 from engine.backends.numpy import quiet
-from engine.backward import gradients
 from engine.derivatives.seeds import seeds
+from engine.derivatives.transforms import pulled
+from engine.graph_base import behind
 from engine.node import Node
-from engine.ops.creation import eye, zeros, zeros_like
+from engine.ops.creation import eye, zeros
 from engine.ops.shaping import broadcast_to, concat, reshape, stack
 from engine.reading.scaled import Scaled
 from engine.reading.variables import StateRun
@@ -50,7 +51,7 @@ def jacobian_along(later: Sequence[Tensor], earlier: Sequence[Tensor]) -> Tensor
         out = _beside(made, one=one)
     _check_rows(out, free)
     rows = [
-        _beside(_pulled([out], free, [broadcast_to(unit, out.shape)]), one=one)
+        _beside(pulled([out], free, [broadcast_to(unit, out.shape)]), one=one)
         for unit in eye(out.shape[-1], dtype=out.dtype, device=out.device)
     ]
     if not rows:
@@ -77,7 +78,7 @@ def gradients_along(
     outputs = [outputs] if isinstance(outputs, Tensor) else list(outputs)
     weights = seeds(outputs, grads)
     free, made = _between("gradients_along", outputs, earlier)
-    return _pulled(made, free, weights)
+    return pulled(made, free, weights)
 
 
 def step_jacobians(run: StateRun) -> list[Tensor | None]:
@@ -136,7 +137,8 @@ def _between(
     if len(made) < len(earlier):
         raise ValueError(f"{name}: a tensor is given twice in earlier")
     free = list(made.values())
-    nodes = _younger(later, made)
+    lowest_id = min(node.id for node in made)
+    nodes = behind((x.node for x in later), lambda one: one.id > lowest_id and one not in made)
     if any(node.op is SCAN for node in nodes):  # which stands for steps that are put back first
         both = expanded(*later, *earlier)
         return _between(name, both[: len(later)], both[len(later) :])
@@ -155,19 +157,6 @@ def _again(x: Tensor, made: dict[Node, Tensor]) -> Tensor:
     return x.detach() if found is None else found
 
 
-def _younger(later: Sequence[Tensor], earlier: dict[Node, Tensor]) -> list[Node]:
-    """Return the nodes behind `later` that may depend on `earlier`, oldest first."""
-    lowest_id = min(node.id for node in earlier)
-    seen: dict[int, Node] = {}
-    stack = [x.node for x in later]
-    while stack:
-        node = stack.pop()
-        if node.id > lowest_id and node.id not in seen and node not in earlier:
-            seen[node.id] = node
-            stack += [x.node for x in node.inputs if type(x) is Tensor]
-    return [seen[number] for number in sorted(seen)]
-
-
 def _beside(tensors: Sequence[Tensor], *, one: bool) -> Tensor:
     """Return tensors side by side, (B, S); `one` row where they have no batch."""
     shapes = [(1, *x.shape) if one else x.shape for x in tensors]
@@ -175,13 +164,6 @@ def _beside(tensors: Sequence[Tensor], *, one: bool) -> Tensor:
         reshape(x, (shape[0], prod(shape[1:]))) for x, shape in zip(tensors, shapes, strict=True)
     ]
     return concat(flat, axis=-1)
-
-
-def _pulled(outputs: Sequence[Tensor], free: list[Tensor], grads: Sequence[Tensor]) -> list[Tensor]:
-    """Return the gradient of each leaf, zeros where no path leads."""
-    pairs = [(x, g) for x, g in zip(outputs, grads, strict=True) if x.requires_grad]
-    found = gradients([x for x, _ in pairs], free, [g for _, g in pairs])
-    return [zeros_like(x) if g is None else g for x, g in zip(free, found, strict=True)]
 
 
 def _check_rows(out: Tensor, free: list[Tensor]) -> None:
@@ -192,7 +174,7 @@ def _check_rows(out: Tensor, free: list[Tensor]) -> None:
     for first in (True, False) if rows > 1 else ():
         seed = [weights if (b < half) is first else [0.0] * units for b in range(rows)]
         weight = asarray(seed, dtype=out.dtype, device=out.device)
-        for g in _pulled([out], free, [weight]):
+        for g in pulled([out], free, [weight]):
             other = g.numpy()[half:] if first else g.numpy()[:half]
             if (abs(other) > 0).any():
                 raise ValueError(

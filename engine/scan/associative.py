@@ -1,6 +1,6 @@
 """Scans by an associative function of two elements, in a tree of log2(T) levels.
 
-Above `combining.py`, and `sequential.py` for functions that kernels run faster.
+Above `combining.py`, which knows functions that kernels run faster.
 Source: Blelloch, Prefix sums and their applications, 1990; interface of `jax.lax.associative_scan`.
 """
 
@@ -13,8 +13,7 @@ from engine.checks import axis_of
 from engine.ops.rearranging import flip
 from engine.ops.shaping import concat, reshape, stack
 from engine.pytree import flatten
-from engine.scan.combining import Combination, recorded_once
-from engine.scan.sequential import known, run
+from engine.scan.combining import Combination, known, recorded_once, run
 from engine.tensor import Tensor
 
 

@@ -7,12 +7,12 @@ from typing import Any
 from engine.apply import asarray, name_leaf
 from engine.backends import DType
 from engine.backends import numpy as host
+from engine.checks import byte_count, is_whole
 from engine.ops.chance import subkey
 from engine.ops.indexing import index
 from engine.pytree import Rebuild, flatten, structure
 from engine.random import fresh_key
 from engine.scan.padding import row_mask
-from engine.scan.segments import checked
 from engine.state import Draws, current
 from engine.stepping import stepping
 from engine.tensor import Tensor
@@ -128,6 +128,23 @@ def prepare(
     return ScanCall(step, states, init_nest, structure(init), inputs, xs_nest, found[0],
                     reverse, rows, bool(unroll), checked(checkpoint), path=state.scope.path,
                     outer=outer, since=stepping().since, method=method)  # fmt: skip
+
+
+def checked(checkpoint: Any) -> bool | int | str:
+    """Return a setting of `checkpoint` as it was given; an empty one as False.
+
+    Raises ValueError for what is neither True, a positive integer, nor a number of bytes.
+    """
+    if checkpoint is None or checkpoint is False:
+        return False
+    if checkpoint is True or (isinstance(checkpoint, str) and byte_count(checkpoint)):
+        return checkpoint
+    if not is_whole(checkpoint, 1):
+        raise ValueError(
+            "scan: checkpoint must be True, a positive number of steps or of bytes such as "
+            f"'200MB', got {checkpoint!r}"
+        )
+    return int(checkpoint)
 
 
 def check_state(call: ScanCall, state: Any) -> list[Tensor]:

@@ -9,10 +9,10 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from engine.backends import Array, namespace_of
+from engine.checks import byte_count
 from engine.derivatives.multi_output import MultiOutput
 from engine.scan.program import Program
 from engine.scan.recurrence import Recurrence
-from engine.scan.segments import segment_length
 
 
 def bytes_of(program: Program, kept: Sequence[Any]) -> tuple[int, int]:
@@ -24,6 +24,28 @@ def bytes_of(program: Program, kept: Sequence[Any]) -> tuple[int, int]:
 
     places = [program.leaves["carry", i] if name == "state" else i for name, i in kept]
     return sum(map(size, {*places, *program.carry})), sum(map(size, program.carry))
+
+
+def segment_length(checkpoint: bool | int | str, steps: int, step: int = 0, state: int = 0) -> int:
+    """Return how many steps a segment has: as many as asked for, or the square root of all.
+
+    For a number of bytes it is the largest length within it, where each step of a segment takes
+    `step` bytes and the states between two `state`. Raises ValueError where none is.
+    """
+    root = max(1, math.isqrt(steps - 1) + 1)
+    if checkpoint is True:
+        return root
+    if isinstance(checkpoint, str):
+        limit = byte_count(checkpoint) or 0
+        for length in range(steps, 0, -1):
+            if length * step + -(-steps // length) * state <= limit:
+                return length
+        least = min(n * step + -(-steps // n) * state for n in range(1, steps + 1))
+        raise ValueError(
+            f"scan: checkpoint={checkpoint!r} is too little for {steps} steps; the least is "
+            f"{least:,} bytes"
+        )
+    return checkpoint
 
 
 class CheckpointedRecurrence(Recurrence):
@@ -39,10 +61,6 @@ class CheckpointedRecurrence(Recurrence):
 
     def opened(self, inputs: Sequence[Any]) -> Recurrence:
         """Return the recurrence without segments."""
-        return self.whole()
-
-    def whole(self) -> Recurrence:
-        """Return the same recurrence without segments."""
         return self._over(self.steps, keep=True)
 
     def _over(self, steps: int, *, keep: bool) -> Recurrence:

@@ -1,17 +1,19 @@
 """The cores that run a program over time, and which of them is trusted with one.
 
-Above `time_batched.py`, below `recurrence.py`.
+Compilers have mistakes too: GCC 12 sums masked numbers wrong in loops that it has unrolled. So what
+a compiled core computes is held against the plan, on random numbers; one that gives others is
+refused. Above `time_batched.py`, below `recurrence.py`.
 """
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from engine.backends import HOST, Array, by_device, namespace_of
-from engine.backends.numpy import quiet
-from engine.scan.agreement import STEPS, agree
-from engine.scan.program import NotFusableError, Program, Source
+from engine.backends.numpy import generator, quiet
+from engine.backends.precision import get_matmul_precision
+from engine.scan.program import NotFusableError, Program, Source, Value
 from engine.scan.time_batched import Multiply, TimeBatched
 
 
@@ -24,24 +26,19 @@ class Core(Protocol):
     @property
     def variant(self) -> Hashable:
         """Return the settings and the device for which a program is prepared."""
-        ...
 
     @property
     def product(self) -> Multiply:
         """Return the function that computes its large products."""
-        ...
 
     def prepare(self, program: Program) -> None:
         """Get ready for a program. Raises NotFusableError where it cannot be run here."""
-        ...
 
     def lowered(self, program: Program) -> Program:
         """Return the program in the ops that this core has."""
-        ...
 
     def wants(self, program: Program) -> list[int]:
         """Return the values outside of the core that must be there before it runs."""
-        ...
 
     def run(
         self, batched: TimeBatched, carry: list[Array], *, reverse: bool
@@ -52,7 +49,6 @@ class Core(Protocol):
         `reverse` the steps run from the last to the first, ``history[i][t + 1]`` is the state
         before step t, and the first entry is the final one.
         """
-        ...
 
 
 @dataclass(frozen=True)
@@ -171,4 +167,58 @@ def _trusted(core: Core, reference: Core, program: Program) -> bool:
 
         return run
 
-    return core is reference or agree(program, runs(core), runs(reference))
+    if core is reference:
+        return True
+    own, others = runs(core), runs(reference)
+    return any(_agree_on(program, own, others, *scale) for scale in SCALES)
+
+
+# ---- agreement
+
+
+STEPS = 3
+SHARE = 0.98  # of the numbers of each result have to agree: rounding may be blown up in a few
+CLOSE = {4: 1e-2, 8: 1e-6}  # by the bytes of a number
+ROUNDED = 4e-2  # in float32 with products of bfloat16
+SCALES = ((0.0, 0.7), (0.5, 0.15))  # mean and deviation of what a program is tried with
+
+Run = Callable[[list[Any], dict[Source, Any]], list[Any]]
+
+
+def _agree_on(program: Program, run: Run, reference: Run, mean: float, deviation: float) -> bool:
+    """Return whether two ways to run a program give the same numbers on a sample, where finite."""
+    random = generator([len(program.values)])
+
+    def sample(value: Value, *front: int) -> Any:
+        shape = (*front, *value.shape)
+        if value.dtype.kind == "b":
+            return random.random(shape) < 0.7
+        if value.dtype.kind in "iu":
+            return HOST.xp.zeros(shape, value.dtype)
+        return random.normal(mean, deviation, shape).astype(value.dtype)
+
+    def sampled(names: tuple[Source, ...], *front: int) -> dict[Source, Any]:
+        own = (source for source in names if source in leaves and source[0] != "constant")
+        return {source: sample(program.values[leaves[source]], *front) for source in own}
+
+    leaves = program.leaves
+    carry = [sample(program.values[p]) for p in program.carry]
+    sources = sampled(program.per_step, STEPS) | sampled(program.fixed)
+    with quiet():
+        pairs = zip(run(carry, sources), reference(carry, sources), strict=True)
+        return all(_close(one, other) for one, other in pairs)
+
+
+def _close(one: Any, other: Any) -> bool:
+    """Return whether nearly all finite numbers of two arrays are alike."""
+    if other.dtype.kind != "f":
+        return bool(HOST.xp.mean(one == other) >= SHARE) if other.size else True
+    finite = HOST.xp.isfinite(other)
+    a, b = one[finite].astype("float64"), other[finite].astype("float64")
+    if not b.size:
+        return True
+    close = CLOSE.get(other.dtype.itemsize, 1e-1)
+    if get_matmul_precision() == "bfloat16":
+        close = max(close, ROUNDED)
+    near = abs(a - b) <= close * (1 + abs(b))
+    return bool(HOST.xp.mean(near) >= SHARE)

@@ -2,12 +2,14 @@
 
 Recorded by the same rules as any backward pass, so the derivative of a derivative follows, to any
 order. Where rows have no step, what the step computes there is left out by selection, so that not
-even a NaN of padding gets into a sum over rows. Above `reading.py` and `rows.py`.
+even a NaN of padding gets into a sum over rows. What a derivative reads, and what it computes
+again, is decided here too. Above `reading.py` and `rows.py`.
 """
 
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
+from math import prod
 from typing import Any, NamedTuple
 
 from engine.backward import backward_pass
@@ -20,8 +22,7 @@ from engine.ops.shaping import reshape
 from engine.scan.body import leaf
 from engine.scan.program import Program, Source, Value
 from engine.scan.reading import ConstantReader, recorded, trace
-from engine.scan.rows import MIXED, Axes, carried_to, closed, row_axes
-from engine.scan.saving import worth_saving
+from engine.scan.rows import MIXED, Axes, carried_to, closed, moves_of, row_axes, turned
 from engine.state import Pull, using
 from engine.tensor import Tensor
 
@@ -85,7 +86,7 @@ def _derive(
                               list(wanted.values()), True, hooks=False)  # fmt: skip
     of = {x.node: g for x, g in pairs}
     worth = worth_saving(program) if saved else frozenset()
-    reader = _reader(program, made, {seeds[source].node: source for source in seeds}, worth)
+    reader = _Back(program, made, {seeds[source].node: source for source in seeds}, worth)
     carry = []
     for i in states:
         x = wanted.get(("carry", i))
@@ -104,26 +105,19 @@ def _derive(
     return Derivative(back, forward, kept, states, per_step, fixed, dys, dtotals)
 
 
-def _reader(
-    program: Program, made: list[Tensor], seeds: dict[Node, Source], saved: frozenset[int]
-) -> "_Back":
-    known: dict[Node, Source] = dict(seeds)
-    for (name, i), at in program.leaves.items():
-        known[made[at].node] = (
-            ("state", i) if name == "carry"
-            else ("x", program.per_step.index((name, i))) if (name, i) in program.per_step
-            else ("fixed", program.fixed.index((name, i)))
-        )  # fmt: skip
-    return _Back(program, made, known, saved)
-
-
 class _Back(ConstantReader):
     """Reads the nodes of a derivative, back to values of the forward program or to its leaves."""
 
     def __init__(
-        self, program: Program, made: list[Tensor], known: dict[Node, Source], saved: frozenset[int]
+        self, program: Program, made: list[Tensor], seeds: dict[Node, Source], saved: frozenset[int]
     ) -> None:
-        super().__init__(known)
+        super().__init__(seeds)
+        for (name, i), at in program.leaves.items():
+            self.known[made[at].node] = (
+                ("state", i) if name == "carry"
+                else ("x", program.per_step.index((name, i))) if (name, i) in program.per_step
+                else ("fixed", program.fixed.index((name, i)))
+            )  # fmt: skip
         self._at = {made[p].node: p for p in saved}
 
     def source(self, tensor: Tensor) -> Source | None:
@@ -210,7 +204,10 @@ class _Guarded(Recording):
                       if type(x) is Tensor and x.requires_grad}  # fmt: skip
             select = partial(self._selected, axis=self.axes[node.id])
             for use in sorted(active):
-                only = partial(_is_used, uses, use)
+
+                def only(x: Tensor, slot: int, part: Any, use: str = use) -> bool:
+                    return uses[slot] == use
+
                 if use == SHARED:
                     given = tuple(x if own == SHARED else self._safe(x)
                                   for own, x in zip(uses, node.inputs, strict=True))  # fmt: skip
@@ -239,11 +236,6 @@ class _Guarded(Recording):
         return where(self._mask(x.ndim, self.axes[x.node.id]), x, SAFE)
 
 
-def _is_used(uses: tuple[str, ...], use: str, tensor: Tensor, slot: int, part: Any) -> bool:
-    """Return whether a contribution is to an input that is used in this way."""
-    return uses[slot] == use
-
-
 class _Ends:
     """The gradients under way, where what comes to a source is selected by row."""
 
@@ -255,3 +247,54 @@ class _Ends:
         """Add one contribution to the gradient of node `number`."""
         axis = {} if type(part) is Piece else {"axis": 0}  # a source has its rows in front
         self._gradients.add(number, self._select(part, **axis))
+
+
+def worth_saving(program: Program) -> frozenset[int]:
+    """Return the values that a backward program reads rather than computes again.
+
+    Those that are larger than all that they are computed from before the core it computes again. A
+    derived program has many more that are quickly computed of others: to write and to read them
+    takes longer. An op of any other kind has its inputs saved as they were: a product needs them in
+    memory, and what a rule compares must be the same to the last bit.
+    """
+    if not program.derived:
+        return program.varies - _spread(program)
+    others = {value.position for value in program.values if not _is_quick(value, program)}
+    read = {p for one in others for p in program.values[one].operands}
+    return frozenset(p for p in program.varies & (others | read) if turned(program, p) is None)
+
+
+def _spread(program: Program) -> frozenset[int]:
+    """Return the hoisted values that are computed number by number of others that are smaller
+    together, as of a row and a column. A kernel computes them again and stores none.
+
+    What is compared or chosen from is no such value: its bits count.
+    """
+    compared = {p for value in program.values if value.op is not None and not _is_smooth(value)
+                for p in value.operands}  # fmt: skip
+    made_of: dict[int, frozenset[int]] = {}
+    candidates = program.hoisted & program.varies - compared
+    for value in program.values:
+        p = value.position
+        if p in candidates and _is_smooth(value):
+            varying = (one for one in value.operands if one in program.varies)
+            sources = frozenset[int]().union(*(made_of.get(one, {one}) for one in varying))
+            if sum(prod(program.values[one].shape) for one in sources) < prod(value.shape):
+                made_of[p] = sources
+    return frozenset(made_of)
+
+
+def _is_smooth(value: Value) -> bool:
+    """Return whether a value is computed number by number, without a choice."""
+    op = value.op
+    choice = op is None or op.degree in ("choice", "maximum") or value.dtype.kind != "f"
+    return op is not None and op.kind == "elementwise" and not choice
+
+
+def _is_quick(value: Value, program: Program) -> bool:
+    """Return whether a value is a move, a sum or a product of others, number by number."""
+    if value.op is None or turned(program, value.position) is not None:
+        return False
+    if value.op.kind == "elementwise":
+        return value.op.degree in ("sum", "product", "choice")
+    return moves_of(value, program) is not None

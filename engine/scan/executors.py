@@ -27,11 +27,9 @@ class Executor(Protocol):
 
     def refusal(self, call: ScanCall) -> str:
         """Return why this call cannot be run here; empty: it can."""
-        ...
 
     def run(self, call: ScanCall) -> tuple[list[Tensor], Any]:
         """Return the final states, flat, and the pytree of all outputs (T, ...)."""
-        ...
 
 
 EXECUTORS: list[Executor] = [

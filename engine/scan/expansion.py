@@ -1,9 +1,10 @@
-"""Puts the steps of fused recurrences on the graph, for pictures and for reading.
+"""Puts the steps of fused recurrences on the graph, for pictures and for reading, without stacks.
 
-Above the executors.
+A layer stacks its outputs over time and the layer above takes them apart again. For pictures of
+cells neither says anything: what a step reads of a stack comes straight from a step. Above the
+executors.
 """
 
-from dataclasses import replace
 from typing import Any
 
 from engine.apply import apply, asarray
@@ -11,9 +12,8 @@ from engine.graph import Graph
 from engine.node import Node
 from engine.ops.indexing import index
 from engine.ops.reductions import sum_
-from engine.ops.shaping import stack
-from engine.pytree import flatten
-from engine.scan.explicit import Explicit
+from engine.ops.shaping import concat, stack
+from engine.scan.explicit import run_steps
 from engine.scan.nodes import OUTPUT, SCAN
 from engine.scan.program import Literal, Program, Source, Value
 from engine.scan.recurrence import Recurrence
@@ -38,7 +38,8 @@ def expanded(*outputs: Tensor) -> tuple[Tensor, ...]:
         return outputs
     past = {node.inputs[0].node for node in graph.nodes  # with states before each step in use
             if node.op is OUTPUT and isinstance(node.inputs[0], Tensor)
-            and _is_past(node.inputs[0].node, node.attrs["number"])}  # fmt: skip
+            and (own := node.inputs[0].node).op is SCAN
+            and node.attrs["number"] >= own.attrs["recurrence"].public}  # fmt: skip
     made: dict[Node, Tensor] = {}
     steps: dict[Node, list[Tensor]] = {}
     for node in graph.nodes:
@@ -48,29 +49,25 @@ def expanded(*outputs: Tensor) -> tuple[Tensor, ...]:
         elif node.op is OUTPUT and tensors[0].node in steps:
             made[node] = steps[tensors[0].node][node.attrs["number"]]
         elif any(x.node in made for x in tensors):
-            inputs = tuple(made.get(x.node, x) if isinstance(x, Tensor) else x for x in node.inputs)
-            with using(scope=node.scope, origin=node.origin, equations=None):
-                made[node] = apply(node.op, inputs, dict(node.attrs))
+            made[node] = _again(node, made)
     return tuple(made.get(out.node, out) for out in outputs)
 
 
-def _is_past(node: Node, number: int) -> bool:
-    """Return whether an output of a recurrence is the states before each step."""
-    return node.op is SCAN and number >= node.attrs["recurrence"].public
+def _again(node: Node, made: dict[Node, Tensor]) -> Tensor:
+    """Return the result of a node, of what has been made in the place of its inputs."""
+    inputs = tuple(made.get(x.node, x) if isinstance(x, Tensor) else x for x in node.inputs)
+    with using(scope=node.scope, origin=node.origin, equations=None):
+        return apply(node.op, inputs, dict(node.attrs))
 
 
 def _explicit_steps(node: Node, made: dict[Node, Tensor], past: bool) -> list[Tensor]:
     """Return the outputs of one recurrence, run step by step where it was made."""
     recurrence: Recurrence = node.attrs["recurrence"]
-    operands = [made.get(x.node, x) if isinstance(x, Tensor) else x for x in node.inputs]
+    operands: list[Any] = [made.get(x.node, x) if isinstance(x, Tensor) else x for x in node.inputs]
     with using(scope=node.scope, recording=True), as_read(node.inputs):
         if recurrence.call is None or past:
             return _interpreted(recurrence, operands)
-        states = len(recurrence.call.init)
-        call = replace(recurrence.call, init=operands[:states],
-                       xs=operands[states : states + len(recurrence.call.xs)])  # fmt: skip
-        final, ys = Explicit().run(call)
-    return [*final, *flatten(ys)[0]]
+        return run_steps(recurrence.call, operands)
 
 
 def _interpreted(recurrence: Recurrence, operands: list[Any]) -> list[Tensor]:
@@ -117,3 +114,69 @@ def _applied(value: Value, values: list[Tensor]) -> Tensor:
     inputs = tuple(one.value if isinstance(one, Literal) else values[one] for one in value.inputs)
     out = apply(value.op, inputs, value.attrs)
     return out.detach() if value.stopped else out
+
+
+def unstacked(*outputs: Tensor) -> tuple[Tensor, ...]:
+    """Return the same values, where each ``stack(xs)[t]`` is ``xs[t]``, also through joins.
+
+    Leaves are kept, and so is all that leads through no such slice. Call `expanded` first.
+
+    >>> x = engine.ones(2, requires_grad=True)
+    >>> len(engine.Graph.of(*engine.unstacked(engine.stack([x, x * 2])[0])))
+    1
+    """
+    graph = Graph.of(*outputs)
+    if not any(_slice(node) is not None for node in graph.nodes):
+        return outputs
+    made: dict[Node, Tensor] = {}
+    steps: dict[tuple[Node, int], Tensor | None] = {}
+    for node in graph.nodes:
+        t = _slice(node)
+        if t is not None:
+            source = node.inputs[0]
+            assert isinstance(source, Tensor)
+            found = _step(made.get(source.node, source), t, node, steps)
+            if found is not None:
+                made[node] = found
+                continue
+        if any(isinstance(x, Tensor) and x.node in made for x in node.inputs):
+            made[node] = _again(node, made)
+    return tuple(made.get(out.node, out) for out in outputs)
+
+
+def _slice(node: Node) -> int | None:
+    """Return which entry along the first axis a node takes; None where it does something else."""
+    key = node.attrs.get("key") if node.op.name == "getitem" else None
+    if not isinstance(key, tuple) or len(key) != 1 or type(key[0]) is not int:
+        return None
+    source = node.inputs[0]
+    return key[0] % source.shape[0] if isinstance(source, Tensor) else None
+
+
+def _step(
+    x: Tensor, t: int, where: Node, steps: dict[tuple[Node, int], Tensor | None]
+) -> Tensor | None:
+    """Return entry t of a stack, or of stacks joined along another axis; None for anything else."""
+    node = x.node
+    if (node, t) in steps:
+        return steps[node, t]
+    found = _stacked(x, t)
+    axis = node.attrs.get("axis", 0)
+    if node.op.name == "concat" and axis % len(node.shape) != 0:
+        parts = [_stacked(y, t) for y in node.inputs]
+        if all(part is not None for part in parts):
+            labels = {name: where.scope.labels[name] for name in ("t", "block")
+                      if name in where.scope.labels}  # fmt: skip
+            scope = type(node.scope)(node.scope.path, labels)
+            with using(scope=scope, origin=None, equations=None, recording=True):
+                found = concat(parts, axis=axis % len(node.shape) - 1)
+    steps[node, t] = found
+    return found
+
+
+def _stacked(y: object, t: int) -> Tensor | None:
+    """Return entry t of a stack; None for anything else."""
+    if not isinstance(y, Tensor) or y.node.op.name != "stack":
+        return None
+    one = y.node.input(t) if y.node.attrs.get("axis", 0) in (0, -len(y.shape)) else None
+    return one if isinstance(one, Tensor) else None

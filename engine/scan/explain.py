@@ -10,8 +10,7 @@ from engine.backends import on_device_of
 from engine.errors import NotRecordableError
 from engine.scan.affine.chunked import ChunkedRecurrence
 from engine.scan.affine.kinds import MEANING, SHIFT, classified
-from engine.scan.affine.shifted import ShiftedRecurrence
-from engine.scan.affine.stretched import StretchedRecurrence
+from engine.scan.affine.stretched import ShiftedRecurrence, StretchedRecurrence
 from engine.scan.body import record_body
 from engine.scan.call import ScanCall, prepare
 from engine.scan.checkpointed import CheckpointedRecurrence
@@ -63,17 +62,13 @@ def _over_time(cell: Any) -> Any:
 
 def explained(call: ScanCall) -> str:
     """Return what is told of one call."""
-    with on_device_of(*(x.data for x in (*call.init, *call.xs)[:1])):
-        return _explained(call)
-
-
-def _explained(call: ScanCall) -> str:
     executor, refusals = executor_of(call)
     where = f"{call.path}: " if call.path else ""
     lines = [f"{where}{name}: {reason}" for name, reason in refusals.items()]
     lines.append(f"{where}{executor.name}: runs it")
     if isinstance(executor, Fused):
-        return "\n".join([*lines, *_programs(call, executor)])
+        with on_device_of(*(x.data for x in (*call.init, *call.xs)[:1])):
+            return "\n".join([*lines, *_programs(call, executor)])
     try:
         body = record_body(call)
     except NotRecordableError as reason:

@@ -1,5 +1,7 @@
 """The explicit executor: an ordinary loop, every step's nodes on the graph, scoped with `t`."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from engine.backends import HOST
@@ -7,7 +9,7 @@ from engine.backends.abstract import NotRecordableError
 from engine.collector import no_full_collections
 from engine.ops.creation import zeros, zeros_like
 from engine.ops.shaping import stack
-from engine.pytree import Rebuild
+from engine.pytree import Rebuild, flatten
 from engine.scan.body import record_body
 from engine.scan.call import ScanCall, check_state, outputs_of
 from engine.scan.masked import rowed_inputs
@@ -59,6 +61,14 @@ class Explicit:
         if call.reverse:
             outputs.reverse()
         return states, rebuild([stack(over_time) for over_time in zip(*outputs, strict=True)])
+
+
+def run_steps(call: ScanCall, inputs: Sequence[Tensor]) -> list[Tensor]:
+    """Return the outputs of a call for other states and inputs, with every step on the graph."""
+    states = len(call.init)
+    xs = list(inputs[states : states + len(call.xs)])
+    final, ys = Explicit().run(replace(call, init=list(inputs[:states]), xs=xs))
+    return [*final, *flatten(ys)[0]]
 
 
 class Others:

@@ -1,25 +1,26 @@
 """The fused executors: a whole recurrence as one node, its core run by a plan or a kernel.
 
-The step is recorded and laid out as a program once for each kind of call. Above `nodes.py` and the
-methods by which a recurrence can be run.
+The step is recorded and laid out as a program once for each kind of call; how it is run is chosen
+by its structure and its shapes. Above `nodes.py` and the methods by which a recurrence can be run.
 """
 
+from math import prod
 from typing import Any
 
 from engine.backends import on_device_of, placement
 from engine.errors import NotRecordableError
 from engine.scan.affine.chunked import ChunkedRecurrence
-from engine.scan.affine.methods import method_of
-from engine.scan.affine.shifted import ShiftedRecurrence
-from engine.scan.affine.stretched import StretchedRecurrence
+from engine.scan.affine.lines import lines, shifts
+from engine.scan.affine.split import split
+from engine.scan.affine.stages import Split
+from engine.scan.affine.stretched import ShiftedRecurrence, StretchedRecurrence
 from engine.scan.call import ScanCall
 from engine.scan.checkpointed import CheckpointedRecurrence
 from engine.scan.cores import Core, best_core, refusal
 from engine.scan.nodes import on_graph
-from engine.scan.program import Program
-from engine.scan.recorded import arguments, program_of, recorded
+from engine.scan.program import NotFusableError, Program
+from engine.scan.recorded import arguments, narrowed, program_of, recorded
 from engine.scan.recurrence import Recurrence
-from engine.scan.storage import narrowed
 from engine.state import current
 from engine.stepping import stepping
 from engine.tensor import Tensor
@@ -69,13 +70,9 @@ class Fused:
         if "inputs" not in call.memo:
             call.memo["inputs"] = arguments(call, program, recorded(call).invariants)
         inputs: list[Tensor] = call.memo["inputs"]
-        names = (*program.per_step, *program.fixed)
-        given = inputs[len(call.init) :]
-        keep = current().recording and any(x.requires_grad for x in inputs)
-        needs = frozenset(source for source, x in zip(names, given, strict=True) if x.requires_grad)
         kind = kind_of(call, program, self.name)
-        return kind(program, self.cores, steps=call.length, reverse=call.reverse, needs=needs,
-                    keep=keep, call=call), inputs  # fmt: skip
+        return kind.of(program, self.cores, inputs, steps=call.length, reverse=call.reverse,
+                       call=call), inputs  # fmt: skip
 
 
 def unasked(call: ScanCall) -> str:
@@ -103,3 +100,63 @@ def kind_of(call: ScanCall, program: Program, core: str) -> type[Recurrence]:
     """
     plain = CheckpointedRecurrence if call.checkpoint else Recurrence
     return KINDS.get(method_of(call, program, core), plain)
+
+
+SEVERAL = 8  # steps from which shifts are worth stages of their own
+LEAST = 128  # steps from which chunks are faster than steps
+# Entries of one memory from which they are: where a step is compiled for the host, by what it takes
+# in, an outer product or a delta rule; else where each op of a step is a call.
+COMPILED = "c"
+OUTER, DELTA, ENTRIES = 64 * 64, 128 * 128, 16 * 16
+
+
+def method_of(call: ScanCall, program: Program, core: str) -> str:
+    """Return ``"steps"``, ``"stretches"``, ``"chunks"``, or ``"shifts"``: steps without shifts.
+
+    `core` is the name of the one that would run the steps.
+    Stretches run where they are asked for: a kernel takes a step of few entries in some ten
+    nanoseconds, which the passes over memory of stretches cost too.
+
+    Raises ValueError where the call asks for a method that does not apply, with the reason.
+    """
+    if call.method == "steps" or (call.method is None and call.length < SEVERAL):
+        return "steps"
+    reason = ""
+    if call.mask is not None:
+        reason = "some rows have fewer steps than others"
+    elif call.checkpoint:
+        reason = "checkpoint asks for segments of steps"
+    else:
+        try:
+            if call.method == "chunks" or (call.method is None and call.length >= LEAST):
+                found = split(program)
+                if call.method or is_large(call, found, core):
+                    return "chunks"
+        except NotFusableError as refused:
+            reason = str(refused)
+        try:
+            if call.method == "stretches":
+                lines(program)
+                return "stretches"
+        except NotFusableError as refused:
+            reason = str(refused)
+        if call.method is None and len(program.carry) > 1:
+            try:
+                shifts(program)
+                return "shifts"
+            except NotFusableError:
+                return "steps"
+    if call.method is not None:
+        raise ValueError(f"scan: method={call.method!r} does not apply: {reason}")
+    return "steps"
+
+
+def is_large(call: ScanCall, found: Split, core: str) -> bool:
+    """Return whether a memory of a call is so large that chunks are faster."""
+    for memory in (one.memory for one in found.stages):
+        if memory is None:
+            continue
+        least = ENTRIES if core != COMPILED else OUTER if memory.rank_one is None else DELTA
+        if prod(call.init[memory.state].shape[-2:]) >= least:
+            return True
+    return False

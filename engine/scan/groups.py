@@ -21,7 +21,8 @@ class Group(NamedTuple):
 def groups(program: Program) -> tuple[Group, ...]:
     """Return the groups of a program's states, each after those that it reads."""
     count = len(program.carry)
-    reads = [_read(program, i) for i in range(count)]
+    every = states_read(program)
+    reads = [every[p] for p in program.carry]
     reach = [set(one) for one in reads]
     for k in range(count):  # all states that a state depends on, over any number of steps
         for i in range(count):
@@ -32,17 +33,10 @@ def groups(program: Program) -> tuple[Group, ...]:
     return tuple(Group(own, own[0] in reach[own[0]]) for own in ordered)
 
 
-def _read(program: Program, state: int) -> set[int]:
-    """Return the states that the next value of a state is computed from."""
-    found: set[int] = set()
-    seen = {program.carry[state]}
-    stack = [program.carry[state]]
-    while stack:
-        p = stack.pop()
-        if p in program.carried:
-            found.add(program.carried[p])
-        for one in program.values[p].operands:
-            if one not in seen:
-                seen.add(one)
-                stack.append(one)
+def states_read(program: Program) -> list[set[int]]:
+    """Return the states that each value is computed from."""
+    found: list[set[int]] = []
+    for value in program.values:
+        own = {program.carried[value.position]} if value.position in program.carried else set()
+        found.append(own.union(*(found[p] for p in value.operands)))
     return found

@@ -5,7 +5,6 @@ The derivative of such a node is another one, so every order of derivative runs 
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -17,9 +16,8 @@ from engine.node import Node, new_id
 from engine.op import Op
 from engine.ops.creation import zeros_like
 from engine.ops.indexing import Piece
-from engine.pytree import flatten
 from engine.registry import RECORDING
-from engine.scan.explicit import Explicit
+from engine.scan.explicit import run_steps
 from engine.scan.recurrence import Recurrence
 from engine.state import current
 from engine.stepping import stepping
@@ -50,30 +48,21 @@ def differentiated(
 ) -> Any:
     """Return the gradients of the inputs of a recurrence as a recurrence on the graph."""
     own = recurrence.derivative(g, saved=False)
-    tensors = _Parts(whole)
-    carry, sources = recurrence.pulled(own, g, tensors, inputs, zeros_like)
+
+    def part(number: int) -> Tensor:
+        return apply(OUTPUT, (whole,), {"number": number})
+
+    carry, sources = recurrence.pulled(own, g, part, inputs, zeros_like)
     for number, (_, i) in enumerate(recurrence.histories()):
-        sources["state", i] = tensors.part(recurrence.public + number)
+        sources["state", i] = part(recurrence.public + number)
     program = own.program
-    names = program.inputs
-    given = [asarray(sources[source]) for source in names]
-    needs = frozenset(source for source, x in zip(names, given, strict=True) if x.requires_grad)
+    given = [asarray(sources[source]) for source in program.inputs]
+    needs = frozenset(s for s, x in zip(program.inputs, given, strict=True) if x.requires_grad)
     back = Recurrence(program, recurrence.cores, steps=recurrence.steps,
                       reverse=not recurrence.reverse, needs=needs, keep=True)  # fmt: skip
     parts = on_graph(back, [*carry, *given])
     first, second = len(program.carry), len(program.carry) + len(program.steps)
     return recurrence.results(own, parts[:first], parts[first:second], parts[second:])
-
-
-class _Parts:
-    """The arrays of a bundle as tensors on the graph, each made when it is asked for."""
-
-    def __init__(self, whole: Tensor) -> None:
-        self._whole = whole
-
-    def part(self, number: int) -> Tensor:
-        """Return an array by its number."""
-        return apply(OUTPUT, (self._whole,), {"number": number})
 
 
 def _scan_vjp(xp: Any, g: Any, out: Any, *inputs: Any, recurrence: Recurrence) -> Any:
@@ -105,21 +94,13 @@ def _opened(recurrence: Recurrence, inputs: Sequence[Tensor]) -> tuple[list[Tens
 def _steps(recurrence: Recurrence, inputs: Sequence[Tensor]) -> tuple[list[Tensor], int]:
     """Return the outputs with every step on the graph, and an id older than all of its nodes."""
     lowest_id = new_id()
-    states = len(recurrence.call.init)
-    call = replace(recurrence.call, init=list(inputs[:states]),
-                   xs=list(inputs[states : states + len(recurrence.call.xs)]))  # fmt: skip
     with as_read(inputs):
-        final, ys = Explicit().run(call)
-    return [*final, *flatten(ys)[0]], lowest_id
+        return run_steps(recurrence.call, inputs), lowest_id
 
 
-def _scan_forward(xp: Any, *inputs: Any, recurrence: Recurrence) -> MultiOutput:
-    return recurrence.forward(list(inputs))
-
-
-def _output_vjp(xp: Any, g: Any, out: Any, multi_output: Any, *, number: int) -> list[Any]:
-    return [Piece(g, ("output", number), ())]
-
-
-SCAN = Op("scan", _scan_forward, _scan_vjp)
-OUTPUT = Op("output", lambda xp, multi_output, *, number: multi_output.part(number), _output_vjp)
+SCAN = Op("scan", lambda xp, *xs, recurrence: recurrence.forward(list(xs)), _scan_vjp)
+OUTPUT = Op(
+    "output",
+    lambda xp, multi_output, *, number: multi_output.part(number),
+    lambda xp, g, out, multi_output, *, number: [Piece(g, ("output", number), ())],
+)

@@ -27,12 +27,14 @@ def row_mask(
     """
     if lengths is None and mask is None:
         return None
+    batch = xs[0].shape[1] if xs and xs[0].ndim > 1 else None
     if any(map(_is_input, (lengths, mask))):
-        return _recorded_mask(lengths, mask, xs, steps)
-    given = (
-        [] if lengths is None else [asarray(_of_lengths(lengths, xs, steps), device=device).data]
-    )
-    given += [] if mask is None else [_of_mask(mask, xs, steps, device)]
+        return _recorded_mask(lengths, mask, steps, batch)
+    given = []
+    if lengths is not None:  # which are read here once and for all
+        ends = read_lengths("scan", lengths, steps, batch)
+        given.append(asarray(HOST.xp.arange(steps)[:, None] < ends[None, :], device=device).data)
+    given += [] if mask is None else [_of_mask(mask, steps, batch, device)]
     rows, own = given[0], given[-1]
     if rows.shape != own.shape:
         raise ValueError(f"scan: {rows.shape[1]} lengths and a mask of {own.shape[1]} rows")
@@ -52,22 +54,15 @@ def _is_input(x: Any) -> bool:
     return stepping().whole and isinstance(x, Tensor) and type(x.data) is AbstractArray
 
 
-def _recorded_mask(lengths: Any, mask: Any, xs: list[Tensor], steps: int) -> Tensor:
+def _recorded_mask(lengths: Any, mask: Any, steps: int, batch: int | None) -> Tensor:
     """Return the mask (T, B) as ops on lengths and a mask without numbers."""
     found = None if mask is None else asarray(mask)
     if lengths is None:
         assert found is not None
         return found
-    ends = read_lengths("scan", lengths, steps, xs[0].shape[1] if xs and xs[0].ndim > 1 else None)
+    ends = read_lengths("scan", lengths, steps, batch)
     rows = less(reshape(arange(steps), (steps, 1)), reshape(ends, (1, len(ends))))
     return rows if found is None else logical_and(rows, found)
-
-
-def _of_lengths(lengths: Any, xs: list[Tensor], steps: int) -> Any:
-    """Return the mask of lengths (B,), which are read here once and for all."""
-    batch = xs[0].shape[1] if xs and xs[0].ndim > 1 else None
-    values = read_lengths("scan", lengths, steps, batch)
-    return HOST.xp.arange(steps)[:, None] < values[None, :]
 
 
 def read_lengths(where: str, lengths: Any, steps: int, batch: int | None, least: int = 0) -> Any:
@@ -95,7 +90,7 @@ def read_lengths(where: str, lengths: Any, steps: int, batch: int | None, least:
     return values
 
 
-def _of_mask(mask: Any, xs: list[Tensor], steps: int, device: str | None) -> Any:
+def _of_mask(mask: Any, steps: int, batch: int | None, device: str | None) -> Any:
     """Return a mask (T, B) as an array of its own on a device; one that is there is not read."""
     given = asarray(mask)
     if given.dtype.kind != "b" or given.ndim != 2 or given.shape[0] != steps:
@@ -103,8 +98,8 @@ def _of_mask(mask: Any, xs: list[Tensor], steps: int, device: str | None) -> Any
             f"scan: a mask must be booleans (T, B) with T = {steps}, "
             f"got {given.dtype}{list(given.shape)}"
         )
-    if xs and xs[0].ndim > 1 and given.shape[1] != xs[0].shape[1]:
-        raise ValueError(f"scan: a mask of {given.shape[1]} rows for a batch of {xs[0].shape[1]}")
+    if batch is not None and given.shape[1] != batch:
+        raise ValueError(f"scan: a mask of {given.shape[1]} rows for a batch of {batch}")
     with on_device_of(given.data):
         copied = given.data.copy()
     return asarray(copied, device=device).data

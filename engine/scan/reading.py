@@ -55,28 +55,20 @@ class Reader:
         return self.position[root.node]
 
     def _add(self, tensor: Tensor, source: Source | None) -> None:
-        node = tensor.node
-        place = len(self.values)
-        self.position[node] = place
-        labels = node.scope.labels
-        inputs = () if source is not None else tuple(
+        node, place = tensor.node, len(self.values)
+        label = str(node.scope.labels.get("state") or node.scope.labels.get("gate") or "")
+        given = node.inputs if source is None else ()
+        inputs = tuple(
             self.position[x.node] if isinstance(x, Tensor) else Literal(x)  # type: ignore[arg-type]
-            for x in node.inputs
-        )  # fmt: skip
+            for x in given
+        )
+        stopped = not tensor.requires_grad and any(
+            isinstance(x, Tensor) and x.requires_grad for x in given
+        )
+        op, attrs = (node.op, node.attrs) if source is None else (None, {})
+        self.position[node] = place
         self.values.append(
-            Value(
-                position=place,
-                op=None if source is not None else node.op,
-                inputs=inputs,
-                attrs={} if source is not None else node.attrs,
-                shape=node.shape,
-                dtype=node.dtype,
-                source=source,
-                label=str(labels.get("state") or labels.get("gate") or ""),
-                stopped=source is None
-                and not tensor.requires_grad
-                and any(isinstance(x, Tensor) and x.requires_grad for x in node.inputs),
-            )
+            Value(place, op, inputs, attrs, node.shape, node.dtype, source, label, stopped)
         )
 
     def sources(self, name: str) -> tuple[Source, ...]:
@@ -88,9 +80,9 @@ class Reader:
 class ConstantReader(Reader):
     """Reads nodes with constants, made while recording, as other leaves."""
 
-    def __init__(self, known: Mapping[Node, Source]) -> None:
+    def __init__(self, known: Mapping[Node, Source], constants: Iterable[Any] = ()) -> None:
         super().__init__(known, self.source)
-        self.constants: list[Any] = []
+        self.constants = list(constants)
         self._constant: dict[Node, int] = {}
 
     def source(self, tensor: Tensor) -> Source | None:

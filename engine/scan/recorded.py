@@ -1,24 +1,30 @@
 """The recorded step of a call as a program: recorded once a call, and shared by calls of its kind.
 
-Above `body.py`, `reading.py` and `masked.py`; the executors are above this.
+On a device arrays may be stored in half the width: the program is that of float32, and what is
+narrow is widened on its way in and narrowed on its way out, by ops on the graph. Above `body.py`,
+`reading.py` and `masked.py`; the executors are above this.
 """
 
 from collections import OrderedDict
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from engine.backends import DType
+from engine.backends.half import FLOATING
+from engine.backends.numpy import dtype as dtype_of
+from engine.backends.numpy import float32
 from engine.errors import ImpureStepError, NotRecordableError
 from engine.node import Node
+from engine.ops.casts import converted
 from engine.ops.creation import arange
 from engine.pytree import Rebuild
 from engine.scan.body import Body, record_body
 from engine.scan.call import ScanCall
 from engine.scan.masked import masked
-from engine.scan.program import NotFusableError, Program, Source
+from engine.scan.program import NotFusableError, Program, Source, Value
 from engine.scan.purity import counters, is_known, make_known, require_pure
 from engine.scan.reading import Invariants, Reader, signature
-from engine.scan.storage import wide, widened
 from engine.state import current
 from engine.tensor import Tensor
 
@@ -139,3 +145,30 @@ def arguments(call: ScanCall, program: Program, invariants: Invariants) -> list[
             found.append(arange(call.first, call.first + call.length, device=call.device))
     found += invariants.values(lambda: call.key)
     return found if call.library == "numpy" else list(map(wide, found))
+
+
+def is_narrow(dtype: DType) -> bool:
+    """Return whether a dtype is float16 or bfloat16."""
+    return dtype.kind in FLOATING and dtype.itemsize == 2
+
+
+def widened(values: Sequence[Value]) -> list[Value]:
+    """Return the values of a program with float32 in the place of half the width.
+
+    Raises NotFusableError where an op asks for half the width itself.
+    """
+    for value in values:
+        asked = value.attrs.get("dtype") if value.op is not None else None
+        if asked is not None and is_narrow(dtype_of(asked)):
+            raise NotFusableError(f"{value.op.name} in the step asks for {asked}")  # type: ignore[union-attr]
+    return [replace(v, dtype=float32) if is_narrow(v.dtype) else v for v in values]
+
+
+def wide(x: Tensor) -> Tensor:
+    """Return a tensor in float32 where it is narrow."""
+    return converted(x, float32) if is_narrow(x.dtype) else x
+
+
+def narrowed(x: Tensor, dtype: DType) -> Tensor:
+    """Return a result in the dtype that it is stored in."""
+    return x if x.dtype == dtype else converted(x, dtype)

@@ -4,15 +4,17 @@ Forward recurrences, their derivatives, and the derivatives of those are all of 
 `time_batched.py` and `derivative.py`; `fused.py` puts recurrences on the graph.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 from engine.backends import Array, namespace_of, on_device_of
 from engine.derivatives.multi_output import MultiOutput
 from engine.scan.cores import Core, best_core, execute
 from engine.scan.derivative import Derivative, derivative
 from engine.scan.program import Program, Source
+from engine.state import current
+from engine.tensor import Tensor
 
 
 class Recurrence:
@@ -32,6 +34,16 @@ class Recurrence:
         self.program, self.cores = program, cores
         self.steps, self.reverse, self.needs, self.keep = steps, reverse, needs, keep
         self.call = call  # of `scan`; None for a derivative
+
+    @classmethod
+    def of(
+        cls, program: Program, cores: Sequence[Core], inputs: Sequence[Tensor], **options: Any
+    ) -> "Recurrence":
+        """Return a recurrence that keeps what the gradients of its inputs need."""
+        given = inputs[len(program.carry) :]
+        keep = current().recording and any(x.requires_grad for x in inputs)
+        needs = frozenset(s for s, x in zip(program.inputs, given, strict=True) if x.requires_grad)
+        return cls(program, cores, needs=needs, keep=keep, **options)
 
     def __repr__(self) -> str:
         return f"<recurrence, {len(self.program.values)} values a step>"
@@ -86,10 +98,9 @@ class Recurrence:
         if not usual:
             return self._derivative(g, saved=saved)
         key = ("usual", self.needs, saved)
-        known: Derivative | None = self.program.memo.get(key)
-        if known is None:
-            known = self.program.memo[key] = self._derivative(None, saved=saved)
-        return known
+        if key not in self.program.memo:
+            self.program.memo[key] = self._derivative(None, saved=saved)
+        return cast("Derivative", self.program.memo[key])
 
     def _derivative(self, g: Sequence[Any] | None, *, saved: bool) -> Derivative:
         first, program = len(self.program.carry), self._kept()
@@ -143,13 +154,13 @@ class Recurrence:
             again = execute(best_core(own.forward, self.cores), own.forward, *self.split(inputs),
                             self.steps, reverse=self.reverse)  # fmt: skip
             saved = dict(zip(own.kept, again.steps[len(self._kept().steps) :], strict=True))
-        carry, sources = self.pulled(own, g, out, inputs)
+        carry, sources = self.pulled(own, g, out.part, inputs)
         result = execute(best_core(own.program, self.cores), own.program, carry,
                          {**sources, **saved}, self.steps, reverse=not self.reverse)  # fmt: skip
         return self.results(own, result.finals, result.steps, result.totals)
 
     def pulled(
-        self, own: Derivative, g: Sequence[Any], out: Any, inputs: Sequence[Any],
+        self, own: Derivative, g: Sequence[Any], part: Callable[[int], Any], inputs: Sequence[Any],
         like: Any = None,
     ) -> tuple[list[Any], dict[Source, Any]]:  # fmt: skip
         """Return the gradients of the states that a derivative starts from, and other sources."""
@@ -168,7 +179,7 @@ class Recurrence:
                     sources[kind, number])  # fmt: skip
             elif name == "dy":
                 at = count + i if i < steps else self.public + i - steps
-                found[name, i] = like(out.part(at)) if g[at] is None else g[at]
+                found[name, i] = like(part(at)) if g[at] is None else g[at]
             elif name == "dtotal":
                 found[name, i] = g[count + steps + i]
         return carry, found

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 
 from engine.node import Shape
 from engine.op import Along, Move
+from engine.ops import reductions
 from engine.scan.program import Program, Source, Value
 
 MIXED = -1  # depends on rows, but it is not known on which axis they are, or on more than its own
@@ -126,9 +127,7 @@ def turned(program: Program, p: int) -> int | None:
 
 def folded_axes(value: Value, shape: Shape) -> tuple[int, ...]:
     """Return the axes that a reduction folds away, of an input of a shape."""
-    axis = value.attrs.get("axis")
-    axes = range(len(shape)) if axis is None else axis if isinstance(axis, tuple) else (axis,)
-    return tuple(sorted(one % len(shape) for one in axes)) if shape else ()
+    return tuple(sorted(reductions.folded_axes(shape, value.attrs.get("axis"))))
 
 
 def selections(program: Program) -> frozenset[int]:

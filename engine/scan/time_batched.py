@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from engine.backends import Array
 from engine.scan.program import Literal, NotFusableError, Program, Source, Value
-from engine.scan.rows import turned
+from engine.scan.rows import folded_axes, turned
 from engine.scan.summing import summed
 
 LARGE = 1 << 25  # numbers of one value over all steps from which its sum is taken step by step
@@ -22,7 +22,6 @@ class Multiply(Protocol):
 
     def __call__(self, a: Array, b: Array, bias: Array | None = None) -> Array:
         """Return the product of two matrices, transposed views too, plus a row of bias."""
-        ...
 
 
 class TimeBatched:
@@ -169,7 +168,7 @@ class TimeBatched:
             return op.forward(self.xp, self.total(value.operands[0]), **value.attrs)
         if op.degree == "sum" and op.kind == "reduction":  # over time and its own axes in one go
             inner = self.over_time(value.operands[0])
-            axes = (0, *(1 + axis for axis in _folded(value, inner.ndim - 1)))
+            axes = (0, *(1 + axis for axis in folded_axes(value, inner.shape[1:])))
             return summed(self.xp, inner, axes).reshape(value.shape)
         real = all(self.program.values[p].dtype.kind == "f" for p in value.operands)
         linear = op.degree == "sum" and real and all(p in varies for p in value.operands)
@@ -280,12 +279,6 @@ def contraction(program: Program, value: Value) -> tuple[int, int] | None:
         return None
     source = turned(program, left)
     return None if source is None else (source, right)
-
-
-def _folded(value: Value, rank: int) -> tuple[int, ...]:
-    axis = value.attrs.get("axis")
-    axes = range(rank) if axis is None else axis if isinstance(axis, tuple) else (axis,)
-    return tuple(one % rank for one in axes)
 
 
 def _spread(array: Array, rank: int) -> Array:

@@ -16,7 +16,7 @@ import engine
 from engine import Graph
 from engine.apply import apply
 from engine.op import Op
-from engine.reading.alignment import LIMIT, common_subsequence
+from engine.reading.differences import LIMIT, common_subsequence
 from engine.reading.statistics import Count, table
 from engine.testing import assert_no_path, assert_node_count, assert_path, assert_same_graph
 from tests.draws import leaf, normal

@@ -5,7 +5,7 @@ import pytest
 
 import engine
 from engine.backends import HOST
-from engine.derivatives.ownership import unshared
+from engine.derivatives.accumulation import unshared
 from engine.tensor import Tensor
 
 

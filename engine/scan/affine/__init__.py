@@ -1,10 +1,8 @@
 """Recurrences that are affine in their states: found in the recorded step, and run in other ways.
 
 In reading order: `forms.py` has a value as coefficients times states plus a rest, `rules.py` what
-each op makes of forms, `outer.py` finds outer products in what is added, `degrees.py` knows affine
-and max-plus steps by the degrees of their ops, `kinds.py` says what kind each group of states is.
-`split.py` and `lines.py` cut a step into `stages.py`, by `cutting.py`, which `staged.py` runs one
-after another: `chunked.py` a matrix memory by the products of `chunks.py`, `stretched.py` a long
-and narrow state by `stretches.py`, `shifted.py` has states that are known beforehand. `methods.py`
-chooses.
+each op makes of forms, `outer.py` finds outer products in what is added, `kinds.py` says what kind
+each group of states is. `split.py` and `lines.py` cut a step into `stages.py`, which `staged.py`
+runs one after another: `chunked.py` a matrix memory by the products of `chunks.py`, `stretched.py`
+a long and narrow state, or states that are known beforehand.
 """

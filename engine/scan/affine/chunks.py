@@ -147,15 +147,16 @@ def _decays(
         for i in range(length):
             rows.append(decay * rows[-1] + one[i + 1])
         table = HOST.xp.stack(rows).astype(first.dtype)
-        constant = _on_device(table[None, None, :, :, None], first)
+        constant = asarray(table[None, None, :, :, None], device=first.device)
         before, after = constant[:, :, :-1], constant[:, :, 1:]
     else:
         a = permute_dims(cut(decay, 1.0), (2, 0, 1, 3))  # (C, N, M, K')
         a = expand_dims(a, axis=3)
         start = broadcast_to(
-            _on_device(one[0][None, None, :, None], first), (*a.shape[1:3], length + 1, a.shape[4])
+            asarray(one[0][None, None, :, None], device=first.device),
+            (*a.shape[1:3], length + 1, a.shape[4]),
         )
-        new = _on_device(one[1:][:, None, None, :, None], first)  # (C, 1, 1, C + 1, 1)
+        new = asarray(one[1:][:, None, None, :, None], device=first.device)  # (C, 1, 1, C + 1, 1)
         _, (before, after) = scan(_row_step, start, (a, new))
         order = (1, 2, 0, 3, 4)
         before, after = permute_dims(before, order), permute_dims(after, order)
@@ -213,7 +214,3 @@ def _solved(
 
 def _sum(a: Tensor | None, b: Tensor) -> Tensor:
     return b if a is None else a + b
-
-
-def _on_device(x: Any, like: Tensor) -> Tensor:
-    return asarray(x, device=like.device)

@@ -1,36 +1,24 @@
 """A step cut into stages where states go on entry by entry, or are shifts of what is known before.
 
-Above `cutting.py` and `kinds.py`.
+Above `stages.py` and `kinds.py`.
 """
 
 from typing import Any
 
 from engine.ops.shaping import broadcast_to
-from engine.scan.affine.cutting import Cutting, remembered
 from engine.scan.affine.kinds import DIAGONAL, OUTER, SHIFT, classified, state_forms
-from engine.scan.affine.stages import Line, Split, Stage
-from engine.scan.groups import Group, groups
+from engine.scan.affine.stages import Cutting, Line, Split, Stage, remembered
+from engine.scan.groups import Group, groups, states_read
 from engine.scan.program import NotFusableError, Program
 from engine.tensor import Tensor
 
 
+@remembered
 def lines(program: Program) -> Split:
     """Return the stages where each state that reads itself goes on entry by entry.
 
     Raises NotFusableError where a state is neither so nor a shift.
     """
-    return remembered(program, "lines", lambda: _lines(program))
-
-
-def shifts(program: Program) -> Split:
-    """Return the stages with the shifts of what depends on no other state before the rest.
-
-    Raises NotFusableError where there are none, or none that a product reads.
-    """
-    return remembered(program, "shifts", lambda: _shifts(program))
-
-
-def _lines(program: Program) -> Split:
     own = classified(program)
     if others := [one for one in own if one.loop and one.kind not in (DIAGONAL, OUTER)]:
         raise NotFusableError(f"states {list(others[0].states)} are {others[0].kind}")
@@ -54,10 +42,15 @@ def _line(cutting: Cutting, group: Group) -> Stage:
     return Stage(cutting.stage_program((), (), steps), line=Line(i, *places))
 
 
-def _shifts(program: Program) -> Split:
+@remembered
+def shifts(program: Program) -> Split:
+    """Return the stages with the shifts of what depends on no other state before the rest.
+
+    Raises NotFusableError where there are none, or none that a product reads.
+    """
     if all(one.loop for one in groups(program)):
         raise NotFusableError("no state is a shift")
-    reads = _states_read(program)
+    reads = states_read(program)
     early: list[int] = []
     for group in classified(program):
         if group.kind == SHIFT and reads[program.carry[group.states[0]]] <= set(early):
@@ -74,12 +67,3 @@ def _shifts(program: Program) -> Split:
         rest, [made[program.carry[i]] for i in rest], [made[p] for p in program.steps]
     )
     return Split(tuple(stages), Stage(outputs, rest))
-
-
-def _states_read(program: Program) -> list[set[int]]:
-    """Return the states that each value depends on."""
-    found: list[set[int]] = []
-    for value in program.values:
-        own = {program.carried[value.position]} if value.position in program.carried else set()
-        found.append(own.union(*(found[p] for p in value.operands)))
-    return found

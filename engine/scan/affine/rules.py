@@ -167,15 +167,20 @@ def _moved(value: Value, form: Form) -> Form:
     to = axes_moved(value.op, value.attrs, form.shape, value.shape)
     if to is None:
         raise NotAffineError(f"{value.op.name} moves single entries")
+    return _put(form, to, value.shape)
+
+
+def _put(form: Form, to: Sequence[int | None], shape: Shape) -> Form:
+    """Return the form with its axes in other places of a shape; None for one that is left out."""
 
     def put(x: Any) -> Any:
-        return arranged(x, to, len(form.shape), len(value.shape))
+        return arranged(x, to, len(form.shape), len(shape))
 
     terms = tuple(
         replace(term, axes=_through(term.axes, to), coefficient=put(term.coefficient))
         for term in form.terms
     )
-    return Form(value.shape, terms, put(form.offset))
+    return Form(shape, terms, put(form.offset))
 
 
 def _through(axes: Sequence[int | None], to: Sequence[int | None]) -> tuple[int | None, ...]:
@@ -202,20 +207,7 @@ def _reduced(op: Op, value: Value, form: Form) -> Form:
         return form
     left = iter(range(len(form.shape)))
     to = [None if i in axes else next(left) for i in range(len(form.shape))]
-    return _dropped(form, to)
-
-
-def _dropped(form: Form, to: list[int | None]) -> Form:
-    """Return the form without axes of size 1."""
-    rank = sum(one is not None for one in to)
-    shape = tuple(n for n, one in zip(form.shape, to, strict=True) if one is not None)
-    old = len(form.shape)
-    terms = tuple(
-        replace(term, axes=_through(term.axes, to),
-                coefficient=arranged(term.coefficient, to, old, rank))
-        for term in form.terms
-    )  # fmt: skip
-    return Form(shape, terms, arranged(form.offset, to, old, rank))
+    return _put(form, to, value.shape)
 
 
 def _summed(form: Form, axis: int) -> Form:

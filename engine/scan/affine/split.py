@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 
 from engine.node import Node
 from engine.ops.shaping import broadcast_to
-from engine.scan.affine.cutting import Cutting, remembered
 from engine.scan.affine.forms import (
     ANY,
     Base,
@@ -26,7 +25,7 @@ from engine.scan.affine.forms import (
 from engine.scan.affine.kinds import OUTER, RANK_ONE, Axes, classified, fits
 from engine.scan.affine.outer import products
 from engine.scan.affine.rules import form_of, scaled
-from engine.scan.affine.stages import Matrix, Split, Stage
+from engine.scan.affine.stages import Cutting, Matrix, Split, Stage, remembered
 from engine.scan.body import leaf
 from engine.scan.program import Literal, NotFusableError, Program, Value
 from engine.scan.reading import traced
@@ -41,12 +40,13 @@ class Read(NamedTuple):
     leaf: Tensor
 
 
+@remembered
 def split(program: Program) -> Split:
     """Return the stages of a program with its matrix memories apart, found once.
 
     Raises NotFusableError where no state is a memory that is only read by sums.
     """
-    return remembered(program, "memories", lambda: _Splitting(program).stages())
+    return _Splitting(program).stages()
 
 
 class _Splitting(Cutting):

@@ -13,12 +13,11 @@ from engine.backward import gradients
 from engine.derivatives.multi_output import MultiOutput
 from engine.scan.affine.stages import Split, Stage
 from engine.scan.call import prepare
-from engine.scan.cores import Core
 from engine.scan.nodes import on_graph
 from engine.scan.program import Program, Source
 from engine.scan.recorded import arguments, recorded
 from engine.scan.recurrence import Recurrence
-from engine.state import current, using
+from engine.state import using
 from engine.tensor import Tensor
 
 Known = dict[Source, Any]
@@ -92,29 +91,18 @@ class StagedRecurrence(Recurrence):
     def run_stage(self, program: Program, first: Sequence[Tensor], known: Known) -> list[Tensor]:
         """Return the results of the program of a stage."""
         inputs = [*first, *(known[source] for source in program.inputs)]
-        options: Any = {"steps": self.steps, "reverse": self.reverse}
-        return on_graph(recurrence_of(program, self.cores, inputs, **options), inputs)
+        own = Recurrence.of(program, self.cores, inputs, steps=self.steps, reverse=self.reverse)
+        return on_graph(own, inputs)
 
     def scan(self, step: Any, first: Any, xs: Any) -> tuple[Any, Any]:
         """Run a recurrence inside of a stage, by the same cores; return its final state and ys."""
         call = prepare(step, first, xs)
         own = recorded(call)
         inputs = arguments(call, own.program, own.invariants)
-        options: Any = {"steps": call.length, "reverse": False}
-        parts = on_graph(recurrence_of(own.program, self.cores, inputs, **options), inputs)
+        made = Recurrence.of(own.program, self.cores, inputs, steps=call.length, reverse=False)
+        parts = on_graph(made, inputs)
         count = len(call.init)
         return call.init_nest(parts[:count]), own.ys_nest(parts[count:])
-
-
-def recurrence_of(
-    program: Program, cores: Sequence[Core], inputs: Sequence[Tensor], *, steps: int, reverse: bool
-) -> Recurrence:
-    """Return a recurrence that keeps what the gradients of its inputs need."""
-    names = program.inputs
-    given = inputs[len(program.carry) :]
-    keep = current().recording and any(x.requires_grad for x in inputs)
-    needs = frozenset(s for s, x in zip(names, given, strict=True) if x.requires_grad)
-    return Recurrence(program, cores, steps=steps, reverse=reverse, needs=needs, keep=keep)
 
 
 def _pulled(pairs: Sequence[tuple[Tensor, Array]], leaves: Sequence[Tensor]) -> list[Array | None]:

@@ -1,12 +1,21 @@
-"""Long and narrow recurrences, entry by entry, in stretches of time. Above `staged.py`."""
+"""Recurrences with states that go on entry by entry, or are shifts of what is known before.
 
+A long and narrow recurrence is run in stretches of time side by side: S_t = a_t S_(t-1) + b_t over
+a stretch from 0, together with the product of the decays of it; then what comes from the stretches
+before is added. It so becomes short and wide. The length of a stretch is fixed, so the bits do not
+depend on threads. What is computed of shifts, such as a product with the input before, is hoisted.
+Ops on tensors alone, so any order of derivative follows. Above `staged.py`.
+"""
+
+from collections.abc import Callable
 from typing import Any
 
-from engine.ops.creation import full
-from engine.scan.affine.lines import lines
+from engine.ops.creation import full, ones, zeros
+from engine.ops.rearranging import flip
+from engine.ops.shaping import concat, expand_dims, permute_dims, reshape
+from engine.scan.affine.lines import lines, shifts
 from engine.scan.affine.staged import Known, StagedRecurrence
 from engine.scan.affine.stages import Split, Stage
-from engine.scan.affine.stretches import in_stretches
 from engine.tensor import Tensor
 
 
@@ -33,3 +42,74 @@ class StretchedRecurrence(StagedRecurrence):
             first, over_time(line.decay), over_time(line.added), reverse=self.reverse,
             scan=self.scan,
         )  # fmt: skip
+
+
+class ShiftedRecurrence(StagedRecurrence):
+    """A recurrence with shifts that are there before its steps."""
+
+    def stages(self) -> Split:
+        """Return the stages of the program."""
+        return shifts(self.program)
+
+    def special(self, stage: Stage, finals: list[Tensor], known: Known) -> None:
+        """Shift what a state is at every step by one."""
+        i = stage.shift
+        assert i is not None
+        (new,) = self.run_stage(stage.program, [], known)
+        first = expand_dims(finals[i], axis=0)
+        known["state", i] = (
+            concat([new[1:], first], axis=0) if self.reverse else concat([first, new[:-1]], axis=0)
+        )
+        finals[i] = new[0] if self.reverse else new[-1]
+
+
+LENGTH = 256  # steps of a stretch
+
+Scan = Callable[[Any, Any, Any], tuple[Any, Any]]  # of a step, the initial state, and inputs
+
+
+def in_stretches(
+    first: Tensor, a: Tensor, b: Tensor, *, reverse: bool, scan: Scan
+) -> tuple[Tensor, Tensor]:
+    """Return the final state, and the states (T, ...) before every step.
+
+    `first` (...), `a` and `b` (T, ...); `scan` runs a step over a leading axis.
+    """
+    steps, shape = a.shape[0], first.shape
+    length = min(LENGTH, steps)
+    count = -(-steps // length)
+    order = (1, 0, *range(2, 2 + len(shape)))
+
+    def cut(x: Tensor, fill: float) -> Tensor:
+        """Return (T, ...) as (length, count, ...), the last stretch filled up."""
+        x = flip(x, axis=0) if reverse else x
+        if missing := count * length - steps:
+            rest = full((missing, *shape), fill, dtype=x.dtype, device=x.device)
+            x = concat([x, rest], axis=0)
+        return permute_dims(reshape(x, (count, length, *shape)), order)
+
+    options = {"dtype": first.dtype, "device": first.device}
+    start = (zeros((count, *shape), **options), ones((count, *shape), **options))
+    (rest, decay), (own, decays) = scan(_line_step, start, (cut(a, 1.0), cut(b, 0.0)))
+    final, before = scan(_stretch_step, first, (decay, rest))
+    states = permute_dims(own + decays * expand_dims(before, axis=0), order)
+    states = reshape(states, (count * length, *shape))[:steps]
+    return final, flip(states, axis=0) if reverse else states
+
+
+def _line_step(state: tuple[Tensor, Tensor], x: tuple[Tensor, Tensor]) -> Any:
+    """Return one step of all stretches: the state from 0, the product of decays, those before."""
+    own, decays = state
+    a, b = x
+    return (a * own + b, a * decays), (own, decays)
+
+
+def _stretch_step(state: Tensor, x: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+    """Step from stretch to stretch; the state before it is kept."""
+    decay, own = x
+    return decay * state + own, state
+
+
+STEPS: tuple[Any, ...] = (_line_step, _stretch_step)
+for _step in STEPS:
+    _step.memo = {}  # they compute the same at every call

@@ -22,10 +22,9 @@ from engine.scan.c.products import (
 )
 from engine.scan.c.source import Kernel, Writer
 from engine.scan.kernels.arrays import PARTS, Slot
-from engine.scan.kernels.beside import joined
+from engine.scan.kernels.beside import joined, reduced
 from engine.scan.kernels.layout import KernelLayout
 from engine.scan.kernels.lowering import lowered
-from engine.scan.kernels.reducing import reduced
 from engine.scan.program import NotFusableError, Program
 from engine.scan.time_batched import TimeBatched
 
@@ -52,6 +51,7 @@ class CCore:
     name = "c"
     library = "numpy"
     variant = ()
+    product = staticmethod(product)  # in the kernels' own threads
 
     def __init__(self) -> None:
         self._warned = False
@@ -99,10 +99,6 @@ class CCore:
         ready: Ready = program.memo["c"]
         return ready.whole.wants
 
-    def product(self, a: Array, b: Array, bias: Array | None = None) -> Array:
-        """Return a large product in the kernels' own threads."""
-        return product(a, b, bias)
-
     def run(
         self, batched: TimeBatched, carry: list[Array], *, reverse: bool
     ) -> tuple[list[Array], dict[int, Array]]:
@@ -124,9 +120,7 @@ class CCore:
                   for slot in ready.slots]  # fmt: skip
         call = Recurrence(steps, ready.rows, reverse, ready.pointers(*map(address, arrays)),
                    ready.library.services)  # fmt: skip
-        division = divided(ready.step, ready.rows, get_num_threads(), steps)
-        cost = 1e9 * steps * seconds(ready.step, ready.rows, division)
-        ready.run(call, *division, int(cost))
+        ready.run(call, plan.plan.threads, plan.plan.lanes, plan.plan.cost)
         batched.sums |= {p: x.astype(dtype) for p, x in sums.items()}
         return history, {p: x.astype(program.values[p].dtype, copy=False)
                          for p, x in stored.items()}  # fmt: skip

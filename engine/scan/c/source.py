@@ -9,8 +9,16 @@ rows meet after the products and folds of a level, and after its loops. Above `n
 
 from dataclasses import dataclass
 
-from engine.scan.c.folds import fold, packed, partial, product, put_together, summed_at
-from engine.scan.c.loops import LoopArrays, Loops
+from engine.scan.c.folds import (
+    LoopArrays,
+    Loops,
+    fold,
+    packed,
+    partial,
+    product,
+    put_together,
+    summed_at,
+)
 from engine.scan.kernels.arrays import TOGETHER, Box, Slot
 from engine.scan.kernels.layout import KernelLayout
 from engine.scan.kernels.terms import ROW, At, Fold
@@ -43,10 +51,8 @@ class Writer(LoopArrays):
 
     def kernel(self) -> Kernel:
         """Return the whole kernel."""
-        core = sorted(self.program.core)
-        top = max([self.layout.level[p] for p in core], default=0)
         body: list[str] = []
-        for level in range(top + 1):
+        for level in range(self.top + 1):
             body += self._level(level)
         body += _met(self._carry())
         if self._is_private(body):
@@ -81,7 +87,7 @@ class Writer(LoopArrays):
         ]
         calls = sum(line.count(name) for line in body for name in CALLS)
         many = ["#define MANY_CALLS"] if calls > MANY else []
-        text = "\n".join([*self._heading(), *many, *lines, ""])
+        text = "\n".join([*self.heading(), *many, *lines, ""])
         shares = any(nest.shared for nest in self.nests) or any("lanes)" in line for line in body)
         return Kernel(text, tuple(self.slots), body.count(MEET), shares)
 
@@ -91,12 +97,6 @@ class Writer(LoopArrays):
         """
         alone = len(self.nests) == 1 and body.count(MEET) == 1
         return alone and self.nests[0].shared and len(self.nests[0].touched) == 1
-
-    def _heading(self) -> list[str]:
-        """Return the listing of what is compiled; the batch is written B."""
-        text = [self.program.line(value) for value in self.values
-                if value.position not in self.program.deferred]  # fmt: skip
-        return ["/* one step as it was recorded", *(f"   {line}" for line in text), "*/"]
 
     def _level(self, level: int) -> list[str]:
         """Return the products, folds and loops of one level."""
@@ -177,7 +177,7 @@ class Writer(LoopArrays):
                 shape = self.values[p].shape
                 axes = [axis for axis in range(len(shape)) if not (self.layout.rows and axis == 0)]
                 names = {axis: f"i{axis}" for axis in axes if box[axis][1] - box[axis][0] > 1}
-                nest = Loops(self, self._last(), [(names[axis], box[axis][1] - box[axis][0])
+                nest = Loops(self, self.top + 1, [(names[axis], box[axis][1] - box[axis][0])
                                                  for axis in axes if axis in names])  # fmt: skip
                 index = tuple(
                     At(((ROW, 1),)) if self.layout.rows and axis == 0
@@ -187,10 +187,6 @@ class Writer(LoopArrays):
                 term = nest.emit(p, self.fitted(p, index))
                 lines += nest.text([f"{nest.carry(i, p, index)} = {term};"], shared=True)
         return lines
-
-    def _last(self) -> int:
-        """Return a level at which all that is kept lies in memory."""
-        return 1 + max([self.layout.level[p] for p in self.program.core], default=0)
 
 
 def _met(lines: list[str]) -> list[str]:

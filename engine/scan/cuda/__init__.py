@@ -2,9 +2,8 @@
 
 In reading order: `model.py` predicts times and chooses tiles, `threads.py` writes nests as turns of
 threads, `folds.py` what needs whole rows, `parts.py` divides a step into what blocks can do without
-waiting, `handed.py` is what a block hands to its threads, `bodies.py` writes parts as functions,
-`linear.py` and `independent.py` recurrences with threads that never wait, `source.py` the kernels
-(`kernel.py` has them as data); `forms.py` lists the forms that a program has, `module.py` compiles
-and launches, `launches.py` runs the form in which a library multiplies, `core.py` chooses and runs.
+waiting, `bodies.py` writes parts as functions, `independent.py` recurrences with threads that never
+wait, `source.py` the kernels; `forms.py` lists the forms that a program has, `module.py` compiles
+and launches, `core.py` chooses and runs.
 On the device: `runtime.cuh`, `products.cuh`, `sweeps.cuh`, put together by `headers.py`.
 """

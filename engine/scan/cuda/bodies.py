@@ -1,13 +1,12 @@
 """Writes the parts of a step as functions: tiled ones for a block, the others for a whole grid.
 
-Above `parts.py`, `folds.py` and `handed.py`, below `source.py`, which makes kernels of them.
+Above `parts.py` and `folds.py`, below `source.py`, which makes kernels of them.
 """
 
 import math
 
 from engine.scan.cuda import model
-from engine.scan.cuda.folds import dot, fold
-from engine.scan.cuda.handed import Folded, Product
+from engine.scan.cuda.folds import Folded, Product, dot, fold
 from engine.scan.cuda.model import Multiplied, Shape, Tile, up
 from engine.scan.cuda.parts import Part, divided, nests, stays
 from engine.scan.cuda.threads import ThreadArrays, indented
@@ -84,10 +83,6 @@ class Bodies(ThreadArrays):
         carried = 2 * sum(math.prod(self.values[p].shape) for p in self.program.carry)
         return (sum(math.prod(self.values[p].shape) for p in wanted) + carried) * self.real
 
-    def count(self, value: Value) -> int:
-        """Return how many numbers a value has."""
-        return math.prod(value.shape)
-
     @property
     def by_library(self) -> list[Value]:
         """Return the products with a weight, in the order in which they are computed."""
@@ -161,8 +156,6 @@ class Bodies(ThreadArrays):
         left = self.base(one.value.operands[0])
         sizes = f"{shape.columns}, {shape.depth}, {shape.rows}"
         resident = str(self.resident).lower()
-        of = " : ".join(f"n < {(g + 1) * tile.units} ? {offset}"
-                        for g, offset in enumerate(one.offsets))  # fmt: skip
         weight = f"own.w[{number}]"
         if self.resident:
             weight = f"(const element *)(shared + {self._resident_at(one.value)})"
@@ -175,7 +168,7 @@ class Bodies(ThreadArrays):
             f"real *const sums_{p} = (real *)(shared + {one.at});",
             f"auto row_{p} = [&](int n) -> long {{",
             f"    const long u = first_unit + n % {tile.units};",
-            f"    return n < {shape.columns} && u < {units} ? ({of} : 0) + u : -1;",
+            f"    return n < {shape.columns} && u < {units} ? {one.columns} + u : -1;",
             "};",
             f"product<{sizes}, {resident}>({left} + (long)first_row * {shape.depth}, rows, "
             f"{weight}, row_{p}, shared + 16, sums_{p});",

@@ -1,18 +1,19 @@
 """The core of a program on a GPU: chooses a form by the model, compiles it and runs it.
 
-Above `forms.py` and `module.py`.
+Large products are the library's, launch by launch, each before its segment: no graph of CuPy's can
+hold one of cuBLAS. Above `forms.py` and `module.py`.
 """
 
 import os
 from typing import Any, NamedTuple
 
-from engine.backends import Array, namespace_of
+from engine.backends import Array
 from engine.backends.precision import PRECISIONS, get_matmul_precision
 from engine.scan.cuda.forms import GRAPH, SWEEP, Choice, choices
-from engine.scan.cuda.launches import run_launches
 from engine.scan.kernels.arrays import Slot
 from engine.scan.kernels.layout import KernelLayout
 from engine.scan.kernels.lowering import lowered
+from engine.scan.plan import PlanCore
 from engine.scan.program import NotFusableError, Program
 from engine.scan.time_batched import TimeBatched
 
@@ -35,6 +36,7 @@ class CudaCore:
 
     name = "cuda"
     library = "cupy"
+    product = PlanCore.product
 
     def __init__(self, form: str = "") -> None:
         self.form = form or os.environ.get("BPTT_CUDA", "")
@@ -91,13 +93,6 @@ class CudaCore:
 
     # ---- running
 
-    def product(self, a: Array, b: Array, bias: Array | None = None) -> Array:
-        """Return a large product, by the library."""
-        out = namespace_of(a).matmul(a, b)
-        if bias is not None:
-            out += bias
-        return out
-
     def run(
         self, batched: TimeBatched, carry: list[Array], *, reverse: bool
     ) -> tuple[list[Array], dict[int, Array]]:
@@ -145,3 +140,40 @@ def _weight(p: int, batched: TimeBatched, queue: Any, real: Any) -> Array:
     assert value.op is not None
     weight = batched.get(value.operands[1]).astype(real, copy=False)
     return queue.pack(weight, linear=value.op.inputs == 3)
+
+
+def run_launches(
+    queue: Any, batched: TimeBatched, arrays: dict[Slot, Array], real: Any, *, reverse: bool
+) -> None:
+    """Run all steps."""
+    weights: dict[int, Array] = {}
+    for segment in queue.kernel.segments:
+        for value in segment.products:
+            weight = batched.get(value.operands[1]).astype(real, copy=False)
+            weights[value.position] = weight.T if value.op.inputs == 3 else weight
+    for step in range(queue.first, batched.steps):
+        for segment in queue.kernel.segments:
+            for value in segment.products if step >= 0 else ():
+                left = _at_step(value.operands[0], batched, arrays, step, reverse=reverse)
+                out = arrays[Slot("scratch", value.position)][step & 1]
+                _multiply(batched.xp, left, weights[value.position], out)
+            queue.launch(segment, step)
+
+
+def _multiply(xp: Any, left: Array, weight: Array, out: Array) -> None:
+    """Launch one product with a weight at one step, into its scratch."""
+    rows, columns = left.reshape(-1, left.shape[-1]), out.reshape(-1, weight.shape[1])
+    xp.matmul(rows, weight, out=columns)
+
+
+def _at_step(
+    p: int, batched: TimeBatched, arrays: dict[Slot, Array], step: int, *, reverse: bool
+) -> Array:
+    """Return a value of the core at one step, where the kernels have put it."""
+    program = batched.program
+    t = batched.steps - 1 - step if reverse else step
+    if p in program.carried:
+        return arrays[Slot("carry", program.carried[p])][t + 1 if reverse else t]
+    if p in program.stored and not program.values[p].breaks:
+        return arrays[Slot("stored", p)][t]
+    return arrays[Slot("scratch", p)][step & 1]

@@ -1,19 +1,22 @@
 """Writes what needs whole rows of its input: folds by warps, and products that are no tiles.
 
-Above `threads.py`, below `source.py`.
+What a block makes of them it hands to its own threads through shared memory. Above `threads.py`,
+below `bodies.py`.
 """
 
+import math
+from dataclasses import dataclass
+
+from engine.scan.cuda.model import Shape, Tile
 from engine.scan.cuda.threads import ThreadArrays, Threads, decoded, indented, put
-from engine.scan.kernels.arrays import Box
-from engine.scan.kernels.indices import folded_index, product_indices
+from engine.scan.kernels.arrays import Box, folded_index, product_indices
 from engine.scan.kernels.terms import ROW, At
 from engine.scan.program import Value
 
 
-def subscript(address: At, *, row: str = "b") -> str:
-    """Return an address in C, with another name for the row."""
-    parts = [f"{row if name == ROW else name} * {factor}" for name, factor in address.factors]
-    return " + ".join([*parts, str(address.offset)])
+def subscript(address: At) -> str:
+    """Return an address in C."""
+    return " + ".join([*(f"{name} * {n}" for name, n in address.factors), str(address.offset)])
 
 
 def fold(arrays: ThreadArrays, value: Value, *, rows: int, shared: str, memory: bool) -> list[str]:
@@ -55,9 +58,7 @@ def _fold(
     combined = op.expression({})
     results = [(f"i{a}", boxes[0][a][1] - boxes[0][a][0]) for a in kept]
     results = [one for one in results if one[1] > 1]
-    count, to = 1, At()
-    for _, size in results:
-        count *= size
+    count, to = math.prod(size for _, size in results), At()
     turns: list[str] = []
     for box in boxes:
         terms = [(f"i{a}", box[a][1] - box[a][0]) for a in gone]
@@ -128,3 +129,41 @@ def dot(arrays: ThreadArrays, value: Value) -> list[str]:
         "    (void)b; (void)u;",
         "}",
     ]
+
+
+@dataclass(frozen=True)
+class Product:
+    """A product of a tile that the block hands to its threads."""
+
+    value: Value
+    offsets: tuple[int, ...]
+    tile: Tile
+    shape: Shape
+    at: int  # where the sums lie in shared memory
+
+    @property
+    def columns(self) -> str:
+        """Return the column of the product for unit 0 of the gate that column n of a tile is of."""
+        units = self.tile.units
+        of = " : ".join(f"n < {(g + 1) * units} ? {at}" for g, at in enumerate(self.offsets))
+        return f"({of} : 0)"
+
+    def place(self, address: At) -> str:
+        """Return the sum at an address of the product."""
+        p = self.value.position
+        gate = self.offsets.index(address.offset)
+        return f"sums_{p}[r * {self.shape.wide} + {gate * self.tile.units} + c]"
+
+
+@dataclass(frozen=True)
+class Folded:
+    """A fold with numbers that the block hands to its threads."""
+
+    p: int
+    width: int
+    at: int
+
+    def place(self, address: At) -> str:
+        """Return the number at an address of the fold."""
+        rest = At(tuple(one for one in address.factors if one[0] != ROW), address.offset)
+        return f"fold_{self.p}[r * {self.width} + {subscript(rest)}]"

@@ -5,11 +5,11 @@ Above `model.py` and `source.py`, below `core.py`.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import prod
 
 from engine.scan.cuda import model
-from engine.scan.cuda.kernel import Kernel
 from engine.scan.cuda.model import H200, Cost, Machine, Tile, Tiling
-from engine.scan.cuda.source import Writer
+from engine.scan.cuda.source import Kernel, Writer
 from engine.scan.kernels.layout import KernelLayout
 from engine.scan.program import NotFusableError, Program
 
@@ -63,7 +63,7 @@ def _launches(writer: Writer, machine: Machine) -> Iterator[Choice]:
     if not products:
         return
     kernel = writer.kernel(_tile(writer, machine)[0])
-    operations = sum(2 * writer.depth(v) * writer.count(v) for v in products)
+    operations = sum(2 * writer.depth(v) * prod(v.shape) for v in products)
     cost = Cost(operations / model.RATE[writer.precision], "arithmetic")
     waits = len(kernel.segments) * model.LAUNCH + len(products) * model.LIBRARY
     own, theirs = _counted(len(kernel.segments), "kernel"), _counted(len(products), "product")

@@ -2,17 +2,20 @@
 
 The states stay in registers. Where the new states are affine in the old ones, a warp can share the
 steps too: each lane composes the maps of its stretch, shuffles give it the state that its stretch
-begins with, and it then runs the stretch. Above `parts.py`, beside `source.py`.
+begins with, and it then runs the stretch. A factor with which a state enters is found by the
+degrees of the ops, not as a difference, so that no digit is lost. Above `parts.py`, below
+`source.py`.
 """
 
 import math
 from dataclasses import dataclass
 
+from engine.scan.affine.kinds import is_affine
 from engine.scan.cuda.folds import subscript
-from engine.scan.cuda.linear import Linear, is_affine
 from engine.scan.cuda.parts import Part
 from engine.scan.cuda.threads import Access, ThreadArrays, Threads, decoded, indented, put
-from engine.scan.kernels.terms import At, Term
+from engine.scan.kernels.terms import At, Term, literal
+from engine.scan.program import Literal
 
 MOST = 3  # states of a thread with maps that lanes compose, at most
 
@@ -28,10 +31,6 @@ class Register:
     state: int
     at: At
     new: Term
-
-    def name(self, number: int) -> str:
-        """Return the variable that holds it."""
-        return f"s{number}"
 
 
 class Independent:
@@ -64,8 +63,7 @@ class Independent:
 
     def _held(self, nest: Threads) -> dict[tuple[int, Access], str]:
         """Return the variables of states by what reads them."""
-        return {(one.state, nest.access(one.at)): one.name(n)
-                for n, one in enumerate(self.registers)}  # fmt: skip
+        return {(one.state, nest.access(one.at)): f"s{n}" for n, one in enumerate(self.registers)}
 
     # ---- a step
 
@@ -129,8 +127,9 @@ class Independent:
 
     def stretches(self) -> list[str]:
         """Return all steps in one kernel, a warp for each row and unit; nothing if impossible."""
-        count = len(self.registers)
-        if not self.single or not 0 < count <= MOST or not is_affine(self.arrays):
+        count, program = len(self.registers), self.arrays.program
+        if not self.single or not 0 < count <= MOST or not (
+            is_affine(program, range(len(program.carry)))):  # fmt: skip
             return []
         nest, _ = self._nest()
         every = range(count)
@@ -229,3 +228,60 @@ class Independent:
 def _row(m: str, s: str, j: int, count: int) -> str:
     """Return row `j` of a matrix times a vector, in C."""
     return " + ".join(f"{m}[{j * count + c}] * {s}[{c}]" for c in range(count))
+
+
+class Linear:
+    """The factors with which the states of a thread enter a value that is affine in them."""
+
+    def __init__(self, nest: Threads, held: dict[tuple[int, Access], str], count: int) -> None:
+        self.nest, self.held, self.count = nest, held, count
+        self.known: dict[tuple[Term, int], str] = {}
+
+    def factor(self, term: Term, column: int) -> str:
+        """Return the factor of a column's state in a value, in C; values are visited in turn."""
+        stack = [term]
+        while stack:
+            top = stack[-1]
+            if (top, column) in self.known:
+                stack.pop()
+                continue
+            missing = [one for one in self._inside(top) if (one, column) not in self.known]
+            if missing:
+                stack += missing
+                continue
+            self.known[top, column] = self._factor(top, column)
+            stack.pop()
+        return self.known[term, column]
+
+    def _inside(self, term: Term) -> list[Term]:
+        """Return the terms that a term is made of and that depend on the states."""
+        program = self.nest.arrays.program
+        if term.p in program.carried or term.p not in program.depends:
+            return []
+        return [one for one in self.nest.needs(term) if one.p in program.depends]
+
+    def _factor(self, term: Term, column: int) -> str:
+        arrays, program = self.nest.arrays, self.nest.arrays.program
+        value = arrays.values[term.p]
+        if term.p not in program.depends:
+            return "(real)0"
+        if term.p in program.carried:
+            own = (program.carried[term.p], self.nest.access(self.nest.address(*term)))
+            return f"(real){int(self.held[own] == f's{column}')}"
+        inner = self.nest.needs(term)
+        assert value.op is not None
+        if arrays.layout.moves(value) is not None:
+            parts = [self.known.get((one, column), "(real)0") for one in inner]
+            return f"({' + '.join(parts)})" if parts else "(real)0"
+        given = iter(inner)
+        words = []
+        for slot, one in enumerate(value.inputs):
+            if isinstance(one, Literal):
+                words.append("(real)0" if value.op.degree in ("sum", "choice") else literal(one))
+                continue
+            part = next(given)
+            keeps = (value.op.degree in ("product", "quotient") and one not in program.depends) or (
+                value.op.degree == "choice" and slot == 0)  # fmt: skip
+            words.append(self.nest.emit(*part) if keeps else
+                         self.known.get((part, column), "(real)0"))  # fmt: skip
+        return f"({arrays.layout.expression(value).format(*words)})"

@@ -15,9 +15,8 @@ import cupy as cp
 import cupyx
 
 from engine.backends import Array
-from engine.scan.cuda.kernel import Kernel, Segment
 from engine.scan.cuda.model import CHUNK, Machine, up
-from engine.scan.cuda.source import COUNTERS
+from engine.scan.cuda.source import COUNTERS, Kernel, Segment
 
 # Products ask for fma themselves; an expression has the same bits in every kernel. CuPy adds
 # -ftz=true: subnormal numbers of float32 are zeros.

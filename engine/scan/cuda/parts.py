@@ -50,11 +50,9 @@ class Part:
 def levels(arrays: ThreadArrays) -> list[Part]:
     """Return a part for each level that has anything to do."""
     program, layout = arrays.program, arrays.layout
-    core = sorted(program.core)
-    top = max([layout.level[p] for p in core], default=0)
-    found = []
+    found, top = [], arrays.top
     for level in range(top + 1):
-        at = [arrays.values[p] for p in core if layout.level[p] == level]
+        at = [arrays.values[p] for p in sorted(program.core) if layout.level[p] == level]
         copies = [
             i for i, p in enumerate(program.carry) if not arrays.stored_by_level(i)
             and (layout.level[p] if p in program.core else top) == level
@@ -85,16 +83,11 @@ def nests(arrays: ThreadArrays, part: Part) -> list[tuple[Threads, list[str]]]:
         p = arrays.program.carry[i]
         for box in arrays.boxes(p):
             dims, names = arrays.dims(arrays.extents(p, box))
-            nest = Threads(arrays, _after_all(arrays), dims)
+            nest = Threads(arrays, arrays.top + 1, dims)
             own = arrays.index(p, box, arrays.variables(p, names))
             term = nest.emit(p, arrays.fitted(p, own))
             made.append((nest, [put(nest.carry(i, p, own), term)]))
     return made
-
-
-def _after_all(arrays: ThreadArrays) -> int:
-    """Return a level at which all that is kept lies in memory."""
-    return 1 + max([arrays.layout.level[p] for p in arrays.program.core], default=0)
 
 
 def divided(arrays: ThreadArrays, *, library: bool) -> list[Part]:

@@ -8,17 +8,54 @@ which a library computes. Above `bodies.py`.
 """
 
 import math
+from dataclasses import dataclass
 from functools import cached_property
 
 from engine.scan.cuda import model
 from engine.scan.cuda.bodies import Bodies
-from engine.scan.cuda.handed import Product
+from engine.scan.cuda.folds import Product
 from engine.scan.cuda.headers import recurrences
 from engine.scan.cuda.independent import Independent
-from engine.scan.cuda.kernel import Kernel, Segment
 from engine.scan.cuda.model import Tile
 from engine.scan.cuda.parts import Part, stays
 from engine.scan.cuda.threads import indented
+from engine.scan.kernels.arrays import Slot
+from engine.scan.program import Value
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A kernel of one step: its parts, each with its lead in steps, and the library's products."""
+
+    name: str
+    parts: tuple[tuple[Part, int], ...]
+    grid: tuple[int, int]
+    shared: int
+    products: tuple[Value, ...] = ()
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """Generated source, what it takes in order, and how it is launched."""
+
+    source: str
+    slots: tuple[Slot, ...]
+    weights: tuple[int, ...]  # the products with packed weights, in order
+    segments: tuple[Segment, ...]
+    threads: int
+    barriers: int  # a step of a sweep; -1: there is none
+    halved: bool  # whether weights are bfloat16
+    stretches: bool  # whether a warp may share the steps of a row and unit
+    grid: tuple[int, int] = (1, 1)  # of a sweep
+    shared: int = 0
+    turns: int = 0  # rows and units of a sweep without barriers, where they are one nest's
+
+    @property
+    def most_shared(self) -> int:
+        """Return the most bytes of shared memory that a block of a kernel has."""
+        own = self.shared if self.barriers > 0 else 0
+        return max([own, *(segment.shared for segment in self.segments)])
+
 
 COUNTERS = 32  # numbers that a barrier has of each row tile: a cache line
 
@@ -51,7 +88,7 @@ class Writer(Bodies):
         threads = 32 * self.warps
         grid = self._tiles() if barriers > 0 else (1, 1)
         text = [
-            *self._heading(),
+            *self.heading(),
             f"#define REAL_BYTES {self.real}",
             f"#define THREADS {threads}",
             f"#define PRECISION {self.precision}",
@@ -66,12 +103,6 @@ class Writer(Bodies):
         return Kernel("\n".join(text), tuple(self.slots), tuple(self.packed), tuple(segments),
                       threads, barriers, self.precision == model.BFLOAT16, bool(stretches),
                       grid, shared, turns)  # fmt: skip
-
-    def _heading(self) -> list[str]:
-        """Return the listing of what is compiled; the batch is written B."""
-        text = [self.program.line(value) for value in self.values
-                if value.position not in self.program.deferred]  # fmt: skip
-        return ["/* one step as it was recorded", *(f"   {line}" for line in text), "*/"]
 
     def _job(self, counters: int) -> list[str]:
         """Return what kernels are handed, and the kernel that puts it where they look."""
@@ -224,12 +255,10 @@ class Writer(Bodies):
     def _reside(self, part: Part, one: Product) -> list[str]:
         """Return the load of a weight into shared memory."""
         shape, units = one.shape, math.prod(part.extents)
-        of = " : ".join(f"n < {(g + 1) * self.tile.units} ? {offset}"
-                        for g, offset in enumerate(one.offsets))  # fmt: skip
         sizes = f"{shape.columns}, {shape.depth}, {shape.rows}"
         return [
             f"reside<{sizes}>(own.w[{self.weight(one.value)}], [&](int n) -> long {{",
             f"    const long u = first_unit + n % {self.tile.units};",
-            f"    return n < {shape.columns} && u < {units} ? ({of} : 0) + u : -1;",
+            f"    return n < {shape.columns} && u < {units} ? {one.columns} + u : -1;",
             f"}}, (element *)(shared + {self._resident_at(one.value)}));",
         ]

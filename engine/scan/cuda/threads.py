@@ -28,7 +28,6 @@ class Handed(Protocol):
 
     def place(self, address: At) -> str:
         """Return the number at an address of the value."""
-        ...
 
 
 class ThreadArrays(Arrays):
@@ -51,15 +50,6 @@ class ThreadArrays(Arrays):
     def size(self, p: int) -> str:
         """Return how many numbers a value has in one step."""
         return str(math.prod(self.values[p].shape))
-
-    def access(self, dims: Dims, address: At) -> Access:
-        """Return an access in names that nests share: loops by number, no row if there is one."""
-        names = {name: f"u{number}" for number, (name, _) in enumerate(dims)}
-        factors = sorted(
-            (names.get(name, name), factor) for name, factor in address.factors
-            if name != ROW or self.layout.batch > 1
-        )  # fmt: skip
-        return Access(tuple(size for _, size in dims), At(tuple(factors), address.offset))
 
 
 class Threads(Nest):
@@ -100,8 +90,13 @@ class Threads(Nest):
         return super().carry(i, p, index)
 
     def access(self, address: At) -> Access:
-        """Return an access in names that nests share."""
-        return self.arrays.access(self.dims, address)
+        """Return an access in names that nests share: loops by number, no row if there is one."""
+        names = {name: f"u{number}" for number, (name, _) in enumerate(self.dims)}
+        factors = sorted(
+            (names.get(name, name), factor) for name, factor in address.factors
+            if name != ROW or self.layout.batch > 1
+        )  # fmt: skip
+        return Access(tuple(size for _, size in self.dims), At(tuple(factors), address.offset))
 
     # ---- text
 

@@ -2,8 +2,7 @@
 
 In reading order: `lowering.py` writes a program in the ops that kernels have, `layout.py` says what
 lies in memory and in which order it is computed, `beside.py` what is computed beside the core,
-`reducing.py` which sums are taken there, `terms.py` are positions and literals, `nest.py` collects
-the terms of one nest of loops, `arrays.py` the places that loops read and write, `indices.py` what
-folds and products take of their operands; `functions.h` are the functions of numbers that both
-languages have.
+`terms.py` are positions and literals, `nest.py` collects the terms of one nest of loops,
+`arrays.py` the places that loops read and write; `functions.h` are the functions of numbers that
+both languages have.
 """

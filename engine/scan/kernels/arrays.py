@@ -1,6 +1,6 @@
 """The arrays that a kernel is handed, where values lie in them, and the boxes that loops run over.
 
-Below `folds.py` and `source.py`, which write with these.
+Every language writes its loops with these, and with what folds and products take of their operands.
 """
 
 import math
@@ -11,7 +11,7 @@ from itertools import pairwise, product
 
 from engine.scan.kernels.layout import KernelLayout
 from engine.scan.kernels.terms import ROW, At, Index
-from engine.scan.program import NotFusableError, Program
+from engine.scan.program import NotFusableError, Program, Value
 
 TOGETHER = 8  # boxes of a value, such as gates, that one turn of a loop computes at most
 BOXES = 64  # of one value, at most
@@ -74,6 +74,17 @@ class Arrays:
                 or (not self.values[p].breaks and (p in layout.kept or p in program.carry))
             )
         ]  # fmt: skip
+
+    @property
+    def top(self) -> int:
+        """Return the last level of the core, after which all that is kept lies in memory."""
+        return max((self.layout.level[p] for p in self.program.core), default=0)
+
+    def heading(self) -> list[str]:
+        """Return the listing of what is compiled as a comment; the batch is written B."""
+        text = [self.program.line(value) for value in self.values
+                if value.position not in self.program.deferred]  # fmt: skip
+        return ["/* one step as it was recorded", *(f"   {line}" for line in text), "*/"]
 
     # ---- boxes
 
@@ -144,3 +155,27 @@ class Arrays:
         """Return an index that is 0 on the axes of size 1."""
         return tuple(At() if size == 1 else at
                      for at, size in zip(index, self.values[p].shape, strict=True))  # fmt: skip
+
+
+def folded_index(arrays: Arrays, value: Value, index: Index) -> Index:
+    """Return the index of a reduction's result, from that of its operand."""
+    folded = arrays.layout.folded(value)
+    if value.attrs.get("keepdims"):
+        return tuple(At() if axis in folded else at for axis, at in enumerate(index))
+    return tuple(at for axis, at in enumerate(index) if axis not in folded)
+
+
+def product_indices(arrays: Arrays, value: Value) -> tuple[Index, Index, Index]:
+    """Return the indices of a product and its two operands; ``k0`` is the inner axis's loop."""
+    p, (left, right) = value.position, value.operands[:2]
+    a, b = arrays.values[left].shape, arrays.values[right].shape
+    row = arrays.layout.rows.get(p)
+    out = [At(((ROW, 1),)) if axis == row else At(((f"i{axis}", 1),)) if size > 1 else At()
+           for axis, size in enumerate(value.shape)]  # fmt: skip
+    k = At((("k0", 1),)) if a[-1] > 1 else At()
+    columns = 1 if len(b) > 1 else 0  # axes of the result behind its rows
+    front = len(value.shape) - columns - (1 if len(a) > 1 else 0)
+    batch = out[:front]
+    left_index = (*batch[front - max(len(a) - 2, 0) :], *([out[front]] if len(a) > 1 else []), k)
+    right_index = (*batch[front - max(len(b) - 2, 0) :], k, *out[len(out) - columns :])
+    return tuple(out), arrays.fitted(left, left_index), arrays.fitted(right, right_index)

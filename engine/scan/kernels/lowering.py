@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from engine.node import Node
 from engine.scan.program import Program, Source, Value
-from engine.scan.reading import Reader, placeholder, recorded, traced
+from engine.scan.reading import ConstantReader, placeholder, recorded, traced
 from engine.scan.rows import moves_of
 from engine.tensor import Tensor
 
@@ -70,22 +70,12 @@ def _expanded(value: Value, made: list[Tensor], plain: Tensor) -> Tensor | None:
 def _read(program: Program, made: list[Tensor]) -> Program:
     """Return the program that tensors stand for, value by value."""
     known: dict[Node, Source] = {made[at].node: source for source, at in program.leaves.items()}
-    constants = list(program.constants)
-    numbers: dict[Node, Source] = {}
-
-    def constant(tensor: Tensor) -> Source | None:
-        if tensor.node.operands:
-            return None
-        if tensor.node not in numbers:
-            numbers[tensor.node] = ("constant", len(constants))
-            constants.append(tensor.data)
-        return numbers[tensor.node]
-
-    reader = Reader(known, constant)
+    reader = ConstantReader(known, program.constants)
     carry, steps, totals = (
         tuple(reader.read(made[p]) for p in positions)
         for positions in (program.carry, program.steps, program.totals)
     )
-    added = tuple(("constant", i) for i in range(len(program.constants), len(constants)))
+    added = tuple(("constant", i) for i in range(len(program.constants), len(reader.constants)))
     return replace(program, values=tuple(reader.values), carry=carry, steps=steps, totals=totals,
-                   fixed=(*program.fixed, *added), constants=tuple(constants), memo={})  # fmt: skip
+                   fixed=(*program.fixed, *added), constants=tuple(reader.constants),
+                   memo={})  # fmt: skip

@@ -238,9 +238,7 @@ class Nest:
     def _flat(self, value: Value, move: Move, index: Index) -> str:
         """Return a number of a value in memory that has another shape here."""
         operand = value.operands[move.slot]
-        count = len(move.where)
-        own = strides(value.shape)
-        address = self._linear((*index[:count], *index[count:]), own)
+        address = self._linear(index, strides(value.shape))
         if not self.layout.in_memory(operand, self.level):
             raise NotFusableError("a value that is read in another shape is not in memory")
         return self.read(operand, address)

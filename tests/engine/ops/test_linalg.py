@@ -17,7 +17,7 @@ import pytest
 
 import engine
 from engine import linalg
-from engine.backends.namespace import Namespace
+from engine.backends.base import Namespace
 from engine.ops.determinants import cofactors
 from engine.ops.solving import inv, solve_
 from engine.ops.triangular import cholesky_

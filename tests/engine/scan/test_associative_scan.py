@@ -9,7 +9,7 @@ import pytest
 
 import engine
 from engine.pytree import flatten
-from engine.scan import associative, sequential
+from engine.scan import associative, combining
 from engine.scan.combining import Combination, recorded_once
 from tests.draws import normal
 
@@ -92,7 +92,7 @@ def way(request, monkeypatch):
     if request.param == "tree":
         monkeypatch.setattr(associative, "known", lambda body: None)
     else:
-        monkeypatch.setattr(sequential, "LARGE", 0)
+        monkeypatch.setattr(combining, "LARGE", 0)
     return request.param
 
 
@@ -178,7 +178,7 @@ def of(fn, *shapes, dtype="float64", form=tuple):
     flat = [engine.zeros((3, *shape), dtype=dtype, requires_grad=True) for shape in shapes]
     combination = Combination(fn, lambda xs: form(xs) if len(flat) > 1 else xs[0], flat)
     body = recorded_once(combination)
-    return None if body is None else sequential.known(body)
+    return None if body is None else combining.known(body)
 
 
 def named(found):
@@ -298,12 +298,12 @@ def test_what_is_known_of_random_functions_is_so(seed):
         expected = loop(fn, xs)
         close(engine.associative_scan(fn, xs), expected, 1e-12)
         body = recorded_once(Combination(fn, tuple, list(xs)))
-        large, sequential.LARGE = sequential.LARGE, 0
+        large, combining.LARGE = combining.LARGE, 0
         try:
-            close(tuple(sequential.run(sequential.known(body), list(xs), 0, reverse=False)),
+            close(tuple(combining.run(combining.known(body), list(xs), 0, reverse=False)),
                   expected, 1e-12)  # fmt: skip
         finally:
-            sequential.LARGE = large
+            combining.LARGE = large
     assert claims or seed  # some are known in the first run at least
 
 
@@ -325,8 +325,8 @@ def test_a_first_element_is_handed_on_whatever_it_is(name, reverse, way):
 
 def test_a_large_scan_of_an_affine_pair_is_two_recurrences(monkeypatch):
     ran = []
-    run = sequential.EXECUTORS[0].run
-    monkeypatch.setattr(type(sequential.EXECUTORS[0]), "run",
+    run = combining.EXECUTORS[0].run
+    monkeypatch.setattr(type(combining.EXECUTORS[0]), "run",
                         lambda self, call: ran.append(call.length) or run(call))  # fmt: skip
     a, b = (engine.asarray(normal(300, 128, salt=i) * 0.5) for i in range(2))
     _, h = engine.associative_scan(pair, (a, b))

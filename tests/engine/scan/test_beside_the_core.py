@@ -11,7 +11,7 @@ import engine
 import rnn
 from engine.scan.c import division
 from engine.scan.c.core import CCore
-from engine.scan.derivative import derivative
+from engine.scan.derivative import derivative, worth_saving
 from engine.scan.explicit import Explicit
 from engine.scan.fused import Fused
 from engine.scan.kernels.beside import joined
@@ -19,7 +19,6 @@ from engine.scan.kernels.layout import KernelLayout
 from engine.scan.kernels.lowering import lowered
 from engine.scan.plan import PlanCore
 from engine.scan.rows import turned
-from engine.scan.saving import worth_saving
 from engine.scan.time_batched import TimeBatched
 from tests.draws import covering, normal, normal_leaf
 from tests.engine.scan.recorded_programs import derivative_of, of_cell

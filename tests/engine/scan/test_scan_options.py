@@ -9,8 +9,9 @@ import engine
 import rnn
 from engine.checks import byte_count
 from engine.scan import EXECUTORS
+from engine.scan.call import checked
+from engine.scan.checkpointed import segment_length
 from engine.scan.recurrence import Recurrence
-from engine.scan.segments import checked, segment_length
 from tests.draws import covering, normal, normal_leaf
 from tests.engine.scan.test_fused import CELLS, core
 

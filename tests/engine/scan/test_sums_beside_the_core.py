@@ -13,8 +13,8 @@ import rnn
 from engine.scan.c import core
 from engine.scan.c.core import CCore
 from engine.scan.fused import Fused
+from engine.scan.kernels.beside import is_in_order, reduced
 from engine.scan.kernels.lowering import lowered
-from engine.scan.kernels.reducing import is_in_order, reduced
 from engine.scan.plan import PlanCore
 from engine.scan.program import Program
 from tests.draws import normal
