@@ -63,7 +63,7 @@ def test_a_long_chain_of_gradient_nodes(no_gc):
 
 def test_thirty_doublings_take_no_time():
     x = y = leaf(1.0)
-    start = time.perf_counter()
+    start = time.thread_time()
     for _ in range(30):
         y = y + y
     g = engine.gradients(y, [x])[0]
@@ -71,7 +71,7 @@ def test_thirty_doublings_take_no_time():
     graph = engine.Graph.of(y)
     paths = graph.count_paths(x, y)
     text = graph.text()
-    assert time.perf_counter() - start < 0.1
+    assert time.thread_time() - start < 0.1
     assert (g.item(), recorded.item(), paths) == (2**30, 2**30, 2**30)
     assert text.count("\n") == 31
 

@@ -376,9 +376,9 @@ def test_a_common_subsequence_with_more_differences_than_are_searched_for():
 
 def seconds(one: Graph, other: Graph) -> tuple[float, int]:
     """How long the difference takes, and its number of lines."""
-    start = time.perf_counter()
+    start = time.thread_time()
     found = differences(one, other)
-    return time.perf_counter() - start, len(found)
+    return time.thread_time() - start, len(found)
 
 
 def test_ten_thousand_nodes_take_about_a_second():
@@ -407,7 +407,7 @@ def test_a_chain_of_a_hundred_thousand_nodes():
     taken, lines = seconds(one, other)
     assert lines == 2
     assert taken < 30
-    start = time.perf_counter()
+    start = time.thread_time()
     found = one.statistics()
     assert (found.nodes, found.edges, found.leaves) == (100_001, 100_000, 1)
     assert (found.depth, found.width, found.bytes) == (100_000, 1, 100_001 * 8)
@@ -416,7 +416,7 @@ def test_a_chain_of_a_hundred_thousand_nodes():
     with pytest.raises(AssertionError, match=r"a path of 100000 steps .* -> 99,991 more -> "):
         assert_no_path(x, y)
     assert_node_count(y, op="negative", count=100_000)
-    assert time.perf_counter() - start < 30
+    assert time.thread_time() - start < 30
 
 
 PROGRAM = """

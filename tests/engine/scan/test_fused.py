@@ -329,10 +329,10 @@ def test_time_and_memory_are_linear():
         x = engine.asarray(np.zeros((steps, 1, 4), "float32"), requires_grad=True)
         taken = []
         for _ in range(3):
-            began = time.perf_counter()
+            began = time.process_time()
             y, _state = layer(x)
             engine.sum(y).backward()
-            taken.append(time.perf_counter() - began)
+            taken.append(time.process_time() - began)
         seconds.append(min(taken))
         held.append(sum(array.nbytes for array in y.node.inputs[0].data.saved.values()))
     assert held[1] == pytest.approx(10 * held[0], rel=0.01)
