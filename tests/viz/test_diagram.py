@@ -33,7 +33,7 @@ def drawn():
 
 @pytest.fixture
 def alone(monkeypatch, tmp_path_factory):
-    """No Graphviz on the path."""
+    """Remove Graphviz from the path."""
     monkeypatch.setenv("PATH", str(tmp_path_factory.mktemp("empty")))
 
 
