@@ -23,7 +23,7 @@ sys.dont_write_bytecode = False
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
-        "--update-golden", action="store_true", help="write the golden files anew from this run"
+        "--update-golden", action="store_true", help="write the golden files from this run"
     )
 
 

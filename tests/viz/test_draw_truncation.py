@@ -37,7 +37,7 @@ def draw_truncation(loss, cuts, *, level="cell", **options):
 
 
 class Cut(NamedTuple):
-    """A cut of one's own."""
+    """A cut of a user."""
 
     state: str
     source: int

@@ -702,7 +702,7 @@ def test_models_change_their_dtype():
             model.to(wrong)
 
 
-# ---- cells of one's own
+# ---- cells of a user
 
 
 def peephole(I, H):

@@ -397,7 +397,7 @@ def test_scheduled_sampling_tosses_a_coin_for_every_step_and_row():
     assert (first[1:] == 5).mean() == pytest.approx(0.3, abs=0.04)
     shares = (first[1:] == 5).mean(axis=0)
     assert shares.min() < 0.25 < 0.35 < shares.max()  # rows differ
-    assert (was_fed(ratio=0.3) != first).any()  # the next update tosses anew
+    assert (was_fed(ratio=0.3) != first).any()  # the next update draws again
     engine.seed(7)
     np.testing.assert_array_equal(was_fed(ratio=0.3), first)
     engine.seed(7)  # neither the other rows nor later steps matter
