@@ -59,7 +59,7 @@ def ended(device: str, job: Callable[[], Any]) -> Callable[[], Any]:
 
 
 def rows(device: str = "numpy") -> list[dict[str, Any]]:
-    """Milliseconds of a training step by each executor."""
+    """Measure the milliseconds of a training step by each executor."""
     found = []
     for cell in CELLS:
         for shape in SHAPES:
@@ -74,7 +74,7 @@ def rows(device: str = "numpy") -> list[dict[str, Any]]:
 
 
 def main_job(device: str = "numpy") -> dict[str, float]:
-    """Milliseconds of an update of the character model by the slowest and the best executor."""
+    """Return milliseconds of an update of the character model, by slowest and best executor."""
     result = {}
     for name in ("explicit", list(kinds(device))[-1]):
         options = char_rnn.parse(["--updates", str(UPDATES), "--device", device])

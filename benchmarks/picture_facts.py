@@ -27,7 +27,7 @@ Word = tuple[str, float, float]
 
 
 def facts(path: Path, steps: int, norms: Sequence[float] | None) -> dict[str, Any]:
-    """Counts of boxes, edges and backward edges, bytes, and what the file says of `norms`.
+    """Count boxes, edges and backward edges, bytes, and what the file says of `norms`.
 
     `norms` are those of the gradients at the states of all steps, worked out elsewhere: `norms`
     of the result is how many of them stand in the words or titles of the file. `in_order` is how
@@ -77,7 +77,7 @@ def _is_back(source: str, target: str, color: str, colors: dict[frozenset[str], 
 
 
 def _counted_dot(text: str) -> dict[str, int]:
-    """Nodes and edges of DOT, a statement a line; edges may stand there without attributes."""
+    """Return nodes and edges of DOT, a statement a line; edges may lack attributes."""
     nodes = {name for name in NODE.findall(text) if name not in NOT_NODES}
     colors: dict[frozenset[str], str] = {}
     edges = EDGE.findall(text)

@@ -37,7 +37,7 @@ def _of(name: str, line: dict[str, Any], steps: str) -> str:
 
 
 def large_pictures(result: dict[str, Any]) -> list[str]:
-    """Seconds and sizes of ours with many boxes, and the frames of their pages."""
+    """Return seconds and sizes of ours with many boxes, and the frames of their pages."""
     rows = _head("boxes are", "boxes", "wires", "gradients", "graph, s", "norms, s",
                  "layout and SVG, s", "again, s", "from the loss, s", "SVG, MB", "page, s",
                  "page, MB", "peak, MB", "ms a frame at full size, a fifth, whole")  # fmt: skip

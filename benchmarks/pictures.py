@@ -75,7 +75,7 @@ def ours(given: dict[str, Any], folder: Path) -> dict[Key, Job]:
 
 
 def against_peers(steps: int) -> dict[str, Any]:
-    """Seconds and facts of every library's pictures of the same LSTM."""
+    """Return seconds and facts of every library's pictures of the same LSTM."""
     given = recurrence_problem.problem("lstm", (steps, 1, I, H))
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

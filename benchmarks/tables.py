@@ -36,7 +36,7 @@ PAGES = (
 
 
 def eager(result: dict[str, Any]) -> list[str]:
-    """Microseconds an op of each engine, and how many times ours that is."""
+    """Return microseconds an op of each engine, and how many times ours that is."""
     micro = result["microseconds_per_op"]
     rows = ["| engine | µs an op | times ours |", "|---|---|---|"]
     for name, value in micro.items():

@@ -108,7 +108,7 @@ def linear(parts: Parts) -> float:
 
 
 def batches(part: Scenes, size: int, shuffle: bool = True) -> ArrayBatches:
-    """Features (B, F) and captions (U, B)."""
+    """Return features (B, F) and captions (U, B)."""
     return ArrayBatches(*part, batch_size=size, steps=False, shuffle=shuffle)
 
 

@@ -115,7 +115,7 @@ class Training:
 
 
 def evaluate(model: CharRNN, ids: Any, options: argparse.Namespace) -> float:
-    """Bits per character on a text, read from its first to its last whole chunk."""
+    """Return bits per character on a text, from its first to its last whole chunk."""
     batch = max(1, min(options.batch, (len(ids) - 1) // options.T))
     total, count, state = 0.0, 0, None
     with engine.no_grad():

@@ -60,7 +60,7 @@ def dealt(items: Sequence[Item], turns: Sequence[int], *key: Any) -> Parts[list[
 
 
 def fresh(make: Callable[..., Item], *given: Any, steps: int) -> Generated[Item]:
-    """Batches ``make(*given, epoch, number)``, `steps` an epoch, made as they are needed."""
+    """Yield ``make(*given, epoch, number)``, `steps` an epoch, each made as it is needed."""
 
     def batches(epoch: int) -> Iterator[Item]:
         return (make(*given, epoch, number) for number in count())

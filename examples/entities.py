@@ -76,7 +76,7 @@ class Reader(NamedTuple):
 
     @classmethod
     def of(cls, parts: Parts[Tagged]) -> "Reader":
-        """Words and letters of the part to learn from; all spellings, as they can be read."""
+        """Return words and letters of the training part, and all spellings, as they can be read."""
         train = [sentence for sentence, _ in parts.train]
         words = Vocabulary.of(
             [[word.lower() for word in sentence] for sentence in train], specials=["pad", "unk"]

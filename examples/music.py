@@ -68,7 +68,7 @@ class Pianist(rnn.Module):
 
 
 def read(path: Path) -> Parts:
-    """Pieces as lists of steps, each a list of MIDI pitches, by part, from JSON."""
+    """Read pieces as lists of steps, each a list of MIDI pitches, by part, from JSON."""
     text = read_text(path)
     try:
         content = json.loads(text)
@@ -92,7 +92,7 @@ def keys_of(piece: list[list[int]]) -> Any:
 
 
 def generated() -> Parts:
-    """Pieces of 24 to 40 chords in C, D, F or G major: a random walk over four, with a bass."""
+    """Make pieces of 24 to 40 chords in C, D, F or G major: a random walk over four, and a bass."""
     draw = engine.random.generator("music")
 
     def piece() -> Any:
@@ -132,7 +132,7 @@ def measured(model: Pianist, pieces: list[Any]) -> float:
 
 
 def batches(pieces: list[Any], size: int, shuffle: bool = True) -> Batches:
-    """Pieces side by side, those of a length together; what is after an end is silent."""
+    """Put pieces of one length side by side; steps after an end are silent."""
     return Batches(pieces, batch_size=size, pad=0.0, shuffle=shuffle)
 
 

@@ -46,7 +46,7 @@ def read(options: argparse.Namespace) -> Judged:
 
 
 def generated() -> Judged:
-    """Sentences of opinions, some of them turned by "not"."""
+    """Make sentences of opinions, some of them turned by "not"."""
     things = ("plot", "cast", "music", "ending", "script", "camera", "hero", "joke", "scene")
     words = (("dull", "weak", "sad", "cheap"), ("good", "warm", "sharp", "fresh"))
     return [
@@ -84,7 +84,7 @@ class Pooled(rnn.Module):
         rnn.initialize(self, {"classifier.embedding.weight": rnn.initializers.normal(0.0, 0.1)})
 
     def forward(self, x: Any, lengths: Any) -> Tensor:
-        """Words (T, B), some of them hidden while training, and lengths (B,) -> logits (B, 2)."""
+        """Map words (T, B), some hidden while training, and lengths (B,) to logits (B, 2)."""
         x = engine.asarray(x, device=self.classifier.head.weight.device)
         if self.training:
             x = hide(x, self.word_dropout, self.unk)
@@ -118,7 +118,7 @@ class Textbook(rnn.Module):
         )
 
     def forward(self, x: Any, lengths: Any) -> Tensor:
-        """Words (15, B), padding among them -> logits (B, 2)."""
+        """Map words (15, B), padding among them, to logits (B, 2)."""
         logits: Tensor = self.layers(x)
         return logits
 
@@ -129,7 +129,7 @@ MODELS: dict[str, Any] = {"pooled": Pooled, "textbook": Textbook}
 def batches(
     judged: Judged, words: Vocabulary, options: argparse.Namespace, *, shuffle: bool = False
 ) -> Batches:
-    """Words (T, B), lengths (B,), kinds (B,); for the textbook's stack T = 15, cut or padded."""
+    """Return words (T, B), lengths (B,), kinds (B,); the textbook has T = 15, cut or padded."""
     x = [words.encode(sentence) for sentence, _ in judged]
     if options.model == "textbook":
         x = [words.encode((sentence + ["<pad>"] * STEPS)[:STEPS]) for sentence, _ in judged]

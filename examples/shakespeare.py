@@ -60,7 +60,7 @@ def read(options: argparse.Namespace) -> str:
 
 
 def tokens_of(text: str, level: str) -> list[str]:
-    """Characters, or words with an end after every line."""
+    """Return characters, or words with an end after every line."""
     if level == "character":
         return list(text)
     return [word for line in text.splitlines() for word in (*words(line), "<eos>")]
@@ -153,7 +153,7 @@ def ran(options: argparse.Namespace) -> tuple[task.Result, LanguageModel, Text]:
 
 
 def shown(vocabulary: Vocabulary, ids: Iterable[int], level: str) -> str:
-    """Indices as text."""
+    """Return indices as text."""
     tokens = map(vocabulary.token, ids)
     if level == "character":
         return "".join(tokens)

@@ -19,7 +19,7 @@ WAYS = np.array([(0, 1), (0, -1), (1, 0), (-1, 0)])  # right, left, down, up
 
 
 def speech(B: int, *key: Any) -> Batch:
-    """Frames (T, B, 12) of spoken labels; y (S, B) of 1 to 8, as 0 is the blank."""
+    """Return frames (T, B, 12) of spoken labels; y (S, B) of 1 to 8, as 0 is the blank."""
     sounds, draw = known_sounds(), engine.random.generator("speech", *key)
     frames, labels = [], []
     for _ in range(B):
@@ -42,7 +42,7 @@ def known_sounds() -> Any:
 
 
 def dna(B: int, *key: Any) -> Batch:
-    """Letters (T, B), which motif is in them, y (B,)."""
+    """Return letters (T, B), and the motif in them, y (B,)."""
     draw = engine.random.generator("dna", *key)
     y, rows = draw.integers(0, MOTIFS, B), []
     for motif in known_motifs()[y]:
@@ -61,7 +61,7 @@ def known_motifs() -> Any:
 
 
 def video(B: int, *key: Any) -> Batch:
-    """Frames as rows of pixels (T, B, 64), and which way the dot goes, y (B,)."""
+    """Return frames as rows of pixels (T, B, 64), and the direction of the dot, y (B,)."""
     draw = engine.random.generator("video", *key)
     y, t = draw.integers(0, len(WAYS), B), np.arange(FRAMES)[:, None, None]
     row, column = np.moveaxis((draw.integers(0, SIDE, (B, 2)) + WAYS[y] * t) % SIDE, -1, 0)

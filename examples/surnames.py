@@ -42,7 +42,7 @@ class Reader(NamedTuple):
     nations: list[str]
 
     def batches(self, named: Named, size: int, *, shuffle: bool = False) -> Batches:
-        """Letters (T, B) of surnames, their lengths (B,) and their nations (B,)."""
+        """Return letters (T, B) of surnames, their lengths (B,) and their nations (B,)."""
         x = [self.letters.encode(name) for name, _ in named]
         y = [self.nations.index(nation) for _, nation in named]
         return Batches(x, y, batch_size=size, pad=self.letters.pad, shuffle=shuffle)

@@ -25,7 +25,7 @@ class Text:
         return cls(symbols, ids[:cut], ids[cut:])
 
     def baseline(self) -> float:
-        """Bits per held-out character of the character frequencies alone."""
+        """Return bits per held-out character of the character frequencies alone."""
         seen = Counter(self.train.tolist())
         total = len(self.train) + len(self.symbols)  # one more of each: none is impossible
         bits = [-math.log2((seen[i] + 1) / total) for i in range(len(self.symbols))]

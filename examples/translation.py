@@ -73,7 +73,7 @@ def generated() -> Pairs:
 
 
 def split(pairs: Pairs, seed: int) -> Parts[Pairs]:
-    """Pairs by their English: a tenth to test, a twentieth to validate."""
+    """Split pairs by their English: a tenth to test, a twentieth to validate."""
     by_english: dict[tuple[str, ...], Pairs] = {}
     for pair in pairs:
         by_english.setdefault(tuple(pair[1]), []).append(pair)

@@ -34,13 +34,13 @@ class Visit:
             route.abort()
 
     def __call__(self, script: str) -> Any:
-        """What a JavaScript expression gives on the page."""
+        """Return the value of a JavaScript expression on the page."""
         return self.page.evaluate(script)
 
 
 @contextmanager
 def chromium() -> Iterator[Any]:
-    """A browser for as long as the block lasts; skips where there is none."""
+    """Yield a browser for as long as the block lasts; skip the test where there is none."""
     api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     program = shutil.which("chromium") or shutil.which("google-chrome")
     if program is None:

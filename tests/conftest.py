@@ -23,7 +23,7 @@ sys.dont_write_bytecode = False
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
-        "--update-golden", action="store_true", help="write the golden files anew from this run"
+        "--update-golden", action="store_true", help="write the golden files from this run"
     )
 
 
@@ -48,13 +48,13 @@ def frozen() -> Iterator[None]:
 
 @pytest.fixture
 def update_golden(request: pytest.FixtureRequest) -> bool:
-    """Whether golden files are to be written instead of compared."""
+    """Return whether golden files are to be written instead of compared."""
     return bool(request.config.getoption("--update-golden"))
 
 
 @pytest.fixture(params=["numpy", pytest.param("cupy", marks=pytest.mark.cupy)])
 def device(request: pytest.FixtureRequest) -> str:
-    """The name of each device in turn; CuPy is the fake of `tests/fake_cupy` without a GPU."""
+    """Return the name of each device in turn; CuPy is `tests/fake_cupy` without a GPU."""
     try:
         return engine.device(request.param)
     except RuntimeError as error:
@@ -63,7 +63,7 @@ def device(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def gpu() -> str:
-    """The name of the first device of CuPy; the test is skipped, with the reason, without one."""
+    """Return the name of the first device of CuPy; skip the test, with the reason, without one."""
     try:
         return engine.device("cupy")
     except RuntimeError as reason:
@@ -72,7 +72,7 @@ def gpu() -> str:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    """A browser for the tests of one module; they are skipped, with the reason, without one."""
+    """Yield a browser for the tests of one module; skip them, with the reason, without one."""
     with chromium() as opened:
         yield opened
 
@@ -85,7 +85,7 @@ def settings() -> dict[str, object]:
 
 @pytest.fixture(autouse=True)
 def _no_leaks() -> Iterator[None]:
-    """Every test leaves the settings of its thread as it found them."""
+    """Hold that a test leaves the settings of its thread as it found them."""
     before, threads = settings(), engine.get_num_threads()
     yield
     engine.synchronize()  # raises what a test left unread on a device
@@ -100,13 +100,13 @@ def _no_leaks() -> Iterator[None]:
 
 @pytest.fixture
 def explicit() -> Iterator[None]:
-    """Recurrences put every step on the graph."""
+    """Put every step of recurrences on the graph."""
     with engine.explicit():
         yield
 
 
 @pytest.fixture
 def quiet() -> Iterator[None]:
-    """NumPy's warnings about infinities and overflow, where ours and its are compared."""
+    """Silence NumPy's warnings about infinities and overflow, where ours and its are compared."""
     with np.errstate(all="ignore"):
         yield

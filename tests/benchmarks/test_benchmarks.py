@@ -73,7 +73,7 @@ def test_competitors_run_in_turn_and_only_counted_rounds_count():
 
 
 def part(name, **found):
-    """A file of results of a part of `make gpu`, as one on a GPU would write it."""
+    """Write a file of results of a part of `make gpu`, as one on a GPU would."""
     gpu = {"name": "NVIDIA Test", "fake": False}
     machine = {"processor": "p", "cores": 1, "python": "3", "versions": {"cupy": "14"}, "gpu": gpu}
     result = {"what": "w", "machine": machine, "finished": True, **found}

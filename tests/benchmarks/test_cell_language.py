@@ -16,7 +16,7 @@ TINY = "abcab" * 60
 
 @pytest.fixture
 def small(monkeypatch, tmp_path):
-    """A short text, few updates, and results that are written elsewhere."""
+    """Shorten the text and the training, and write results elsewhere."""
     for name, value in {"UPDATES": 12, "PARAMETERS": 500, "T": 4, "B": 2, "RATE": 0.02}.items():
         monkeypatch.setattr(cell_language, name, value)
     monkeypatch.setattr(cell_language, "documentation", lambda: TINY)
@@ -114,7 +114,7 @@ def test_all_blocks_were_trained_alike_with_models_of_nearly_one_size():
 
 
 def test_only_a_memory_without_decay_learnt_nothing():
-    """It sums over the whole text, far beyond the chunks that gradients go through."""
+    # It sums over the whole text, far beyond the chunks that gradients go through.
     result = measured()
     lost = [row["cell"] for row in result["rows"] if row["bits"] > result["text"]["frequencies"]]
     assert lost == ["linear_attention"]

@@ -31,14 +31,14 @@ example.parse = lambda own: parse([*own, *small, "--updates", "2"])
 
 @pytest.fixture(scope="module")
 def hosts():
-    """A process that finds no CuPy of the tests."""
+    """Yield a process that finds no CuPy of the tests."""
     with Forks(imports=DRAWING) as opened:
         yield opened
 
 
 @pytest.fixture(scope="module")
 def forks():
-    """A process that finds the fake of CuPy."""
+    """Yield a process that finds the fake of CuPy."""
     with Forks(FAKE, imports=DRAWING) as opened:
         yield opened
 
@@ -52,7 +52,7 @@ def run(forks, name, *arguments):
 
 
 def result(forks, tmp_path, name, code):
-    """The result of a benchmark that is let write what it finds on the fake."""
+    """Return the result of a benchmark that may write what it finds on the fake."""
     done = forks.run(ALLOWED.format(folder=str(tmp_path), name=name, code=code))
     assert done.returncode == 0, done.stderr
     assert {path.name for path in tmp_path.iterdir()} <= {"gpu", "text.txt"}

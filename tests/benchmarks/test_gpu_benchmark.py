@@ -21,7 +21,7 @@ TINY = (4, 2, 3, 5)
 
 
 def on_the_fake(code, *, ok=True):
-    """What a program prints that finds the fake of CuPy."""
+    """Return the output of a program that finds the fake of CuPy."""
     env = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(FAKE)])}
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=env, text=True,
                           capture_output=True, timeout=300)  # fmt: skip

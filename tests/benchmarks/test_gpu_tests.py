@@ -30,7 +30,7 @@ def test_last(): {last}
 
 
 def pytest_run(tmp_path, *, last="pass", leave_out=(), more=()):
-    """The outcomes that the plugin writes of a small file of tests."""
+    """Return the outcomes that the plugin writes for a small file of tests."""
     (tmp_path / "test_it.py").write_text(TESTS.format(last=last), encoding="utf-8")
     (tmp_path / "test_unread.py").write_text("import no_such_module", encoding="utf-8")
     outcomes, out = tmp_path / "outcomes", tmp_path / "leave_out"

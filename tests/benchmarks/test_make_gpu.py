@@ -27,7 +27,7 @@ KEY = {"source": "1", "gpu": "x", "versions": {}}
 
 
 def in_process(*arguments, path=(FAKE,)):
-    """The status and the output of a program of this project."""
+    """Return the status and the output of a program of this project."""
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (ROOT, *path)))}
     done = subprocess.run([sys.executable, *arguments], cwd=ROOT, env=env, text=True,
                           capture_output=True, timeout=300)  # fmt: skip

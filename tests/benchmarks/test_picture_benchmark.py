@@ -171,7 +171,7 @@ def test_a_part_in_a_process_of_its_own(tmp_path):
 
 @pytest.fixture
 def small(monkeypatch, tmp_path):
-    """The whole benchmark with small sizes, in one process, its tables made of its results."""
+    """Run the whole benchmark with small sizes, in one process, and make tables of its results."""
     for name, value in (("STEPS", (3,)), ("SIZES", (40,)), ("NODES", 300), ("ROUNDS", 1),
                         ("REPEATS", defaultdict(lambda: 1)), ("FORMATS", ("pdf",))):  # fmt: skip
         monkeypatch.setattr(pictures, name, value)

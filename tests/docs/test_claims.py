@@ -25,7 +25,7 @@ ABSENT = re.compile(r"(?:engine|rnn|viz)\.(?:py|svg|md|x)\b")  # files, and name
 
 
 def spans(page):
-    """The texts in backticks, and the blocks of Python code, of a page."""
+    """Return the texts in backticks, and the blocks of Python code, of a page."""
     text = page.read_text(encoding="utf-8")
     blocks = re.findall(r"```(?:python|\{code-cell\}[^\n]*)\n(.*?)```", text, re.DOTALL)
     rest = re.sub(r"```.*?```", "", text, flags=re.DOTALL)
@@ -34,7 +34,7 @@ def spans(page):
 
 
 def resolved(name):
-    """True for a dotted name that can be imported or reached."""
+    """Return True for a dotted name that can be imported or reached."""
     first, *parts = name.split(".")
     home, path = importlib.import_module(first), first
     for part in parts:
@@ -93,7 +93,7 @@ def test_files_and_commands_in_backticks_exist(page):
 
 @functools.cache
 def code():
-    """The text of all code, and the names of its files."""
+    """Return the text of all code, and the names of its files."""
     rooms = [ROOT / room for room in ROOMS.split("|")]
     paths = [path for room in rooms for path in room.rglob("*")
              if path.suffix in (".py", ".c", ".h", ".toml", ".json") and path != Path(__file__)
@@ -108,7 +108,7 @@ def words():
 
 
 def of_the_code(page):
-    """Each name, keyword and option that a page has in backticks."""
+    """Yield each name, keyword and option that a page has in backticks."""
     for text in spans(page):
         if page.stem not in OTHERS and "\n" not in text:
             yield from re.findall(r"^(?:\w+\.)*([A-Za-z_]\w+)(?:\(.*\)|=[^=]*)?$", text)
@@ -136,7 +136,7 @@ WORDS = re.compile(r"\b(?:whose|nobody|anew|nought|(?:what|which|who)ever)\b", r
 
 
 def test_prose_has_the_words_of_the_house():
-    """An engineer reads it who has never met the writer: no person where a thing is meant."""
+    # An engineer reads it and has never met the writer: no person where a thing is meant.
     prose = [
         path
         for room in ("docs", "examples", "benchmarks")
@@ -177,7 +177,7 @@ def test_help_of_a_benchmark_writes_nothing(name, monkeypatch, capsys):
 
 
 def listed(page, before, after):
-    """The names in backticks between two phrases of a page."""
+    """Return the names in backticks between two phrases of a page."""
     text = " ".join((ROOT / "docs" / "about" / page).read_text(encoding="utf-8").split())
     return set(re.findall(r"`(\w+)`", text.partition(before)[2].partition(after)[0]))
 
@@ -213,7 +213,7 @@ def test_every_result_names_its_commit_and_date(path):
 
 
 def git(*arguments):
-    """What git says; the test is skipped where there is no whole history."""
+    """Return the output of git; skip the test where the history is not whole."""
     if not (ROOT / ".git").exists() or not shutil.which("git"):
         pytest.skip("there is no history here")
     done = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=True)
@@ -234,7 +234,7 @@ def test_every_commit_that_is_named_exists():
 
 
 def quoted():
-    """The differences that CONTRIBUTING.md quotes: the subject of each commit, and its parts."""
+    """Yield the differences that CONTRIBUTING.md quotes: the subject of a commit, and its parts."""
     text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
     for before, block in re.findall(r"(.*?)```diff\n(.*?)```", text, re.DOTALL):
         (*_, subject) = re.findall(r'"([^"]+)"', before)
@@ -249,7 +249,7 @@ def test_there_is_a_difference_for_an_op_a_cell_an_executor_and_a_drawing():
 
 
 def test_what_was_added_is_still_there():
-    """Docstrings begin with a verb by now, ops have an example, and tests lie in folders."""
+    # Docstrings begin with a verb by now, ops have an example, and tests lie in folders.
     folders = {path.name: path for path in (ROOT / "tests").rglob("test_*.py")}
     for _, parts in quoted():
         for path, lines in parts.items():

@@ -35,7 +35,7 @@ def names_of(block):
 
 @pytest.fixture
 def ours(tmp_path, monkeypatch):
-    """The names of our side, on a model that Keras would have saved."""
+    """Return the names of our side, on a model that Keras would have saved."""
     monkeypatch.chdir(tmp_path)
     embedding = rnn.interop.KerasEmbedding(9, 3)
     lstm = rnn.interop.KerasRecurrent(rnn.LSTMCell(3, 4))
@@ -46,7 +46,7 @@ def ours(tmp_path, monkeypatch):
 
 @pytest.fixture
 def both(tmp_path, monkeypatch):
-    """The names of both sides, on one model of Keras."""
+    """Return the names of both sides, on one model of Keras."""
     keras = keras_peer.keras()
     monkeypatch.chdir(tmp_path)
     keras.utils.set_random_seed(0)

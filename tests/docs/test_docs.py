@@ -26,7 +26,7 @@ def test_links_lead_somewhere(page):
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_code_is_not_wider_than_the_page(page):
-    """The site has room for 100 letters (docs/static/site.css); a longer line is cut off."""
+    # The site has room for 100 letters (docs/static/site.css); a longer line is cut off.
     text = page.read_text(encoding="utf-8")
     blocks = re.findall(r"^```(?!math)\S[^\n]*\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
     wide = [line for block in blocks for line in block.splitlines() if len(line) > 100]
@@ -34,7 +34,7 @@ def test_code_is_not_wider_than_the_page(page):
 
 
 def ran_of_training(number):
-    """The names that an example of the page on training leaves, run as a reader would run it."""
+    """Return the names that an example of the page on training defines when it is run."""
     text = (ROOT / "docs" / "howto" / "training.md").read_text(encoding="utf-8")
     code = re.findall(r"```python\n(.*?)```", text, re.DOTALL)[number]
     engine.seed(0)
@@ -59,7 +59,7 @@ def test_the_probe_of_the_page_on_training():
 
 
 def title_of(picture):
-    """The finding that a picture of the docs has as its title."""
+    """Return the finding that a picture of the docs has as its title."""
     svg = (ROOT / "docs" / "pictures" / picture).read_text(encoding="utf-8")
     return re.search(r"<title>(.*?)</title>", svg).group(1)
 

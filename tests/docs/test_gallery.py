@@ -43,7 +43,7 @@ def networks():
 
 @pytest.fixture(scope="module")
 def drawn(networks):
-    """The picture and the text of every section, by its name."""
+    """Return the picture and the text of every section, by its name."""
     found = {}
     for section in SECTIONS:
         diagram = section.drawn(networks)
@@ -56,7 +56,7 @@ def text_of(drawn, name):
 
 
 def numbers(text):
-    """The numbers in a text, as it writes them."""
+    """Return the numbers in a text, as it writes them."""
     return re.findall(r"−?\d+(?:\.\d+)?(?:×10[⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+)?", text)
 
 
@@ -92,7 +92,7 @@ def test_there_is_no_other_picture():
 
 @pytest.mark.parametrize("count", first(1, [8, len(SECTIONS) + 1]))
 def test_another_hash_seed_makes_the_same_files(count):
-    """The first files, as later ones draw on what was made before; with the page they are all."""
+    # The first files, as later ones draw on what was made before; with the page they are all.
     script = (
         "import hashlib, itertools; from docs.make_gallery import made\n"
         f"for path, text in itertools.islice(made(), {count}):\n"
@@ -209,7 +209,7 @@ def test_code_and_name_come_from_the_function():
 
 
 def norms_of(net, sequence, state="h"):
-    """The norm of the gradient of the loss by a state after each step, by a probe."""
+    """Return the norm of the gradient of the loss by a state after each step, by a probe."""
     x, y = sequence
     probe = rnn.Probe(net.recurrent, x)
     loss = engine.mean((net.head(probe.states["h"][-1]) - y) ** 2)
@@ -330,7 +330,7 @@ def test_what_a_window_says_of_the_weights(drawn, networks):
 
 
 def spelled(net, before=lambda t, state: state):
-    """The losses of the speller by hand; `before` changes the state that a step is given."""
+    """Yield the losses of the speller by hand; `before` changes the state that enters a step."""
     state = net.lstm.zero_state(1, like=net.head.weight)
     for t, letters in enumerate(pairwise(gallery_networks.WORD)):
         i, j = (np.array([net.letters.index(letter)]) for letter in letters)

@@ -98,7 +98,7 @@ def test_pages_are_written_once_and_old_ones_go(tmp_path):
 
 
 def site(tmp_path, monkeypatch, body):
-    """A site of two pages, of which `body` is in one."""
+    """Return a site of two pages, of which `body` is in one."""
     monkeypatch.setattr(check_site, "NAMES", {"engine.tanh": None})
     (tmp_path / "other.html").write_text('<h1 id="top">x</h1>', encoding="utf-8")
     (tmp_path / "index.html").write_text(f'<dt id="engine.tanh"></dt>{body}', encoding="utf-8")

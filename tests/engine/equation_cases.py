@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 
 
 def _engine() -> Any:
-    """`engine.naming.equations`, loaded without NumPy."""
+    """Return `engine.naming.equations`, loaded without NumPy."""
     root = Path(__file__).parents[2] / "engine"
     package = ModuleType("engine")
     package.__path__ = [str(root)]
@@ -145,7 +145,7 @@ CASES = {tuples: "hc", unpacked: "hc", flow: "hc", closure: "hc", single: "h", u
 
 
 def told() -> "dict[str, list[str]]":
-    """The labels of the ops of each case."""
+    """Return the labels of the ops of each case."""
     equations, scope = _engine()
     V.root = scope.ROOT
     found = {}

@@ -18,7 +18,7 @@ HERE = Path(__file__).name
 
 
 def line_of(text: str) -> str:
-    """``file:number: text`` for the only line of this file that is `text`."""
+    """Return ``file:number: text`` for the only line of this file that is `text`."""
     lines = Path(__file__).read_text(encoding="utf-8").splitlines()
     found = [number for number, line in enumerate(lines, 1) if line.strip() == text]
     assert len(found) == 1
@@ -26,7 +26,7 @@ def line_of(text: str) -> str:
 
 
 def caught(f: Any) -> str:
-    """The message of the anomaly that `f` runs into."""
+    """Return the message of the anomaly in `f`."""
     known = settings(), current().interpreter, stepping().explicit
     with pytest.raises(engine.AnomalyError) as error, engine.detect_anomaly():
         f()
@@ -112,7 +112,7 @@ def test_the_error_of_an_op_is_still_its_own():
 
 
 def step(h: Any, x: Any) -> Any:
-    """A recurrence that is not finite where an input is 0."""
+    """Take a step that is not finite where an input is 0."""
     gate = engine.log(x)
     h = engine.tanh(h + gate)
     return h, h

@@ -30,7 +30,7 @@ START = "from engine.scan.c.products import products; products('f')\n"
 
 @pytest.fixture(autouse=True)
 def _started():
-    """Every test begins with the arena in force, no free blocks, and the bound of the process."""
+    """Begin every test with the arena in force, no free blocks, and the bound of the process."""
     try:
         products("f")
     except CannotCompileError as reason:
@@ -46,7 +46,7 @@ def _started():
 
 
 def run(code, **environment):
-    """What a process of its own prints; it must end well."""
+    """Return the output of a separate process, which must end well."""
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", code], cwd=ROOT, env=os.environ | environment,
         capture_output=True, text=True, timeout=120, check=False,
@@ -139,7 +139,7 @@ for _ in range(8):
 
 @pytest.mark.parametrize("layer", ["rnn.LSTM(96, 64)", "rnn.Recurrent(Own(96, 64))"])
 def test_a_training_step_maps_nothing_after_two(layer):
-    """In a process of its own, in which nothing else comes and goes."""
+    # In a process of its own, in which nothing else comes and goes.
     mapped = [int(n) for n in run(STEPS.replace("LAYER", layer)).split()]
     assert mapped[1] > 0  # the arena is in use at all
     assert mapped[2:] == [mapped[1]] * 6

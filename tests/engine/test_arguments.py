@@ -34,7 +34,7 @@ WITH_FLAGS = [
 
 
 def arguments(f: Callable[..., Any], own: str, value: Any) -> tuple[list[Any], dict[str, Any]]:
-    """Something for every parameter that must be given, and a value for one of them."""
+    """Return a value for every required parameter, with `value` in the place of one."""
     stand_ins = {"step": lambda h, x: (h, x), "init": 0.0, "xs": X, "shape": (2,), "x1": X,
                  "inputs": [], "name": "a", "forward": lambda xp, x: x, "vjp": None,
                  "values": X, "start": 0.0, "stop": 1.0, "num": 3, "fill_value": 1.0, "k": 1,

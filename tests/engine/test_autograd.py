@@ -235,7 +235,7 @@ def test_backward_is_the_same_inside_no_grad():
 
 
 def recorded_pass() -> tuple[engine.Graph, list[engine.Node], Any]:
-    """A forward graph, the nodes that a recorded backward pass added, and the gradient."""
+    """Return a forward graph, the nodes that a recorded backward pass added, and the gradient."""
     x = leaf(1.0, 2.0, name="x")
     with engine.scope("cell", t=1):
         h = engine.tanh(x[0] * x[1:])
@@ -287,7 +287,7 @@ def leaves_of(g: engine.Tensor) -> list[engine.Tensor]:
 
 
 def in_thread(f: Callable[[], Any]) -> Any:
-    """What `f` returns in a thread of its own."""
+    """Return the result of `f` in another thread."""
     result: list[Any] = []
     thread = threading.Thread(target=lambda: result.append(f()))
     thread.start()

@@ -48,14 +48,14 @@ CASES = pytest.mark.parametrize("name", BLOCKS)
 
 
 def total(result: Any) -> Any:
-    """One number in which all floating results count, each with other weights."""
+    """Return one number in which all floating results count, with different weights."""
     parts = [x for x in engine.pytree.flatten(result)[0] if x.dtype.kind == "f"]
     weighted = [engine.sum(x * normal(*x.shape, salt=i)) ** 2 for i, x in enumerate(parts)]
     return sum(weighted[1:], weighted[0])
 
 
 def used_twice(name: str, checked: bool) -> tuple[Any, list[Any]]:
-    """A loss in which a block is applied twice, and what it depends on."""
+    """Return a loss in which a block is applied twice, and what it depends on."""
     engine.seed(5)
     w, v, x = normal_leaf(H, H), normal_leaf(H, H, salt=1), normal_leaf(3, 2, H)
 
@@ -137,7 +137,7 @@ def test_draws_go_on_as_without_it():
 
 
 def test_inside_a_step_of_a_recurrence(explicit):
-    """There the draws are numbered in the step."""
+    # There the draws are numbered in the step.
     found = []
     for wrap in (lambda f: f, engine.checkpoint):
         engine.seed(1)
@@ -187,7 +187,7 @@ def test_only_inputs_and_outputs_stay_on_the_graph():
 
 
 def held_after(f: Any, x: Any) -> int:
-    """The bytes that a result holds."""
+    """Return the bytes that a result holds."""
     gc.collect()
     tracemalloc.start()
     y = f(x)
@@ -198,7 +198,7 @@ def held_after(f: Any, x: Any) -> int:
 
 
 def peak_of_training(f: Any, x: Any) -> int:
-    """The most bytes at any time in a pass forward and backward."""
+    """Return the most bytes at any time in a pass forward and backward."""
     gc.collect()
     tracemalloc.start()
     for _ in range(8):
@@ -251,12 +251,12 @@ def test_arguments_of_every_kind():
 
     @engine.checkpoint
     def f(a: Any, n: int, *, pair: Any, name: str, none: Any = None) -> Any:
-        """What it does."""
+        """Multiply and add."""
         assert (name, none) == ("given", None)
         return a * n + pair["y"][0] * pair["k"], name
 
     out, name = f(x, 3, pair={"y": [y], "k": 2.0}, name="given")
-    assert (f.__name__, f.__doc__, name) == ("f", "What it does.", "given")
+    assert (f.__name__, f.__doc__, name) == ("f", "Multiply and add.", "given")
     assert [g.numpy().tolist() for g in engine.gradients(out.sum(), [x, y])] == [[3, 3], [2, 2]]
 
 
@@ -432,7 +432,7 @@ def test_steps_that_return_slices_keep_linear_memory_of_the_slices_alone():
 
 
 def test_a_recurrence_keeps_the_states_between_segments_alone():
-    """Also of a state that is no more than a slice of what its step computes."""
+    # Also of a state that is no more than a slice of what its step computes.
     w = normal_leaf(H, 8 * H)
 
     def step(h: Any, x: Any) -> Any:

@@ -14,7 +14,7 @@ from engine.scan.explicit import Explicit
 
 @pytest.fixture
 def full():
-    """A list that grows by an entry at each full collection of the old generation."""
+    """Yield a list that grows by an entry at each full collection of the old generation."""
     seen = []
 
     def note(phase, info):
@@ -33,7 +33,7 @@ def full():
 
 
 def long(steps):
-    """A loss over an explicit recurrence."""
+    """Return a loss over an explicit recurrence."""
     engine.seed(0)
     net = rnn.RNN(3, 4)
     y, _ = net(engine.ones((steps, 2, 3)), unroll=True)

@@ -17,7 +17,7 @@ CHAIN = 100_000
 
 @pytest.fixture
 def no_gc() -> Iterator[None]:
-    """Only reference counts free anything."""
+    """Disable the collector, so that only reference counts free memory."""
     gc.collect()
     gc.disable()
     try:
@@ -27,7 +27,7 @@ def no_gc() -> Iterator[None]:
 
 
 def chain(length: int, f: Any = engine.negative) -> tuple[engine.Tensor, engine.Tensor]:
-    """A leaf and the end of `length` ops on it."""
+    """Return a leaf and the end of `length` ops on it."""
     x = y = leaf(1.0, name="x")
     for _ in range(length):
         y = f(y)
@@ -77,7 +77,7 @@ def test_thirty_doublings_take_no_time():
 
 
 def weakly(*outputs: engine.Tensor) -> list[Any]:
-    """Weak references to every computed tensor of a graph."""
+    """Return weak references to every computed tensor of a graph."""
     graph = engine.Graph.of(*outputs)
     return [weakref.ref(graph.tensor(node)) for node in graph.nodes if node.inputs]
 
@@ -132,7 +132,7 @@ def test_an_error_leaves_nothing_behind(no_gc):
 
 
 def sliced(steps: int) -> tuple[engine.Tensor, engine.Tensor]:
-    """A sequence and the sum of its steps, taken out one by one."""
+    """Return a sequence and the sum of its steps, taken out one by one."""
     x = leaf(np.ones((steps, 4, 64)))
     total = engine.zeros((4, 64), dtype="float64")
     for t in range(steps):
@@ -141,7 +141,7 @@ def sliced(steps: int) -> tuple[engine.Tensor, engine.Tensor]:
 
 
 def recorded_size(steps: int) -> tuple[int, int]:
-    """How many nodes a recorded backward pass over slices makes, and how many numbers they hold."""
+    """Return the number of nodes that a recorded backward pass makes, and of their elements."""
     x, y = sliced(steps)
     before = engine.Graph.of(y)
     g = engine.gradients(y, [x], create_graph=True)[0]
@@ -164,6 +164,6 @@ def backward_seconds(steps: int) -> float:
 
 
 def test_slicing_costs_linear_time():
-    """Eight times the steps; a dense gradient for each of them would take 64 times as long."""
+    # Eight times the steps; a dense gradient for each of them would take 64 times as long.
     short, long = (min(backward_seconds(steps) for _ in range(4)) for steps in (250, 2000))
     assert long < 24 * short

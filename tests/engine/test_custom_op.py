@@ -14,7 +14,7 @@ from tests.draws import leaf, normal, normal_leaf
 
 
 def soft(name: str = "soft", **options: Any) -> Any:
-    """x / (1 + |x|), written for every namespace."""
+    """Compute x / (1 + |x|), for every namespace."""
     return engine.custom_op(
         name,
         lambda xp, x: x / (1 + xp.abs(x)),
@@ -24,7 +24,7 @@ def soft(name: str = "soft", **options: Any) -> Any:
 
 
 def blend(vjp: Any) -> Any:
-    """t x + (1 - t) y with t an attribute, and some derivative."""
+    """Compute t x + (1 - t) y with t an attribute, and some derivative."""
     return engine.custom_op("blend", lambda xp, x, y, *, t=0.5: t * x + (1 - t) * y, vjp)
 
 
@@ -34,7 +34,7 @@ def right(xp: Any, g: Any, out: Any, x: Any, y: Any, *, t: float = 0.5) -> Any:
 
 @pytest.fixture
 def registered() -> Iterator[str]:
-    """A name that is taken out of the registry afterwards."""
+    """Yield a name that is removed from the registry afterwards."""
     yield "planted_op"
     REGISTRY.pop("planted_op", None)
     vars(RECORDING).pop("planted_op", None)
@@ -131,7 +131,7 @@ def test_in_a_recurrence_as_in_a_loop():
 
 
 def test_two_ops_of_one_name_are_two_ops():
-    """Programs of recurrences are shared by the names of their ops."""
+    # Programs of recurrences are shared by the names of their ops.
     w, xs = normal_leaf(3, 3), normal_leaf(4, 2, 3)
     found = []
     for factor in (1.0, -1.0):
@@ -300,7 +300,7 @@ def test_kinds_that_are_none(options):
 
 
 def softened(vjp: Any = None) -> Any:
-    """x / (1 + |x|) + t, composed of functions of the engine."""
+    """Compute x / (1 + |x|) + t, composed of functions of the engine."""
 
     def soft_sum(x: Any, *, t: float = 0.0) -> Any:
         return x / (1.0 + engine.abs(x)) + t

@@ -26,7 +26,7 @@ class Uses:
 
 
 def program(x, w, use):
-    """A graph with values that are used several times; `use` is called once for every edge."""
+    """Return a graph with values used several times; `use` is called once for every edge."""
     a = engine.matmul(use(x), use(w))
     b = engine.tanh(use(a))
     c = engine.multiply(use(a), use(b))
@@ -48,7 +48,7 @@ def assert_alike(found, expected):
 
 
 def edges_of(loss):
-    """The uses of a program, in the order in which it makes them."""
+    """Return the uses of a program, in the order in which it makes them."""
     return [(node, slot) for _, node, slot in engine.Graph.of(loss).edges]
 
 

@@ -33,7 +33,7 @@ WAYS = pytest.mark.parametrize("way", [embedded, indexed, scattered])
 
 
 def exact():
-    """The sums in float64, rounded once."""
+    """Compute the sums in float64, rounded once."""
     out = np.zeros((6, 3))
     np.add.at(out, IDS.reshape(-1) % 6, WILD.reshape(-1, 3).astype("float64"))
     return out

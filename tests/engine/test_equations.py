@@ -19,7 +19,7 @@ pytestmark = pytest.mark.usefixtures("explicit")
 
 
 def labels(step: Callable[[Any], Any], states: tuple[str, ...] = ()) -> list[str]:
-    """op:label of every node that a step makes, in the order in which it makes them."""
+    """Return op:label of every node that a step makes, in the order in which it makes them."""
     x = engine.ones((2, 4), requires_grad=True)
     with engine.equations(step, states):
         outputs = step(x)
@@ -27,7 +27,7 @@ def labels(step: Callable[[Any], Any], states: tuple[str, ...] = ()) -> list[str
 
 
 def labels_of_cell(step: Callable[[Any], Any], states: tuple[str, ...]) -> list[str]:
-    """As `labels`, of a step that returns (y, state)."""
+    """Return what `labels` does, for a step that returns (y, state)."""
     x = engine.ones((2, 4), requires_grad=True)
     with engine.equations(step, states):
         y, state = step(x)
@@ -39,7 +39,7 @@ def told(graph: Graph) -> list[str]:
 
 
 def label(node: engine.Node) -> str:
-    """``gate=i`` or ``state=h`` as the scope has it; empty without either."""
+    """Return ``gate=i`` or ``state=h`` as the scope has it; empty without either."""
     found = [f"{kind}={node.scope.labels[kind]}" for kind in ("gate", "state")
              if kind in node.scope.labels]  # fmt: skip
     return " ".join(found)
@@ -55,9 +55,8 @@ def test_all_nodes_of_an_expression_belong_to_its_variable():
 
 
 def test_builtins_are_named_after_their_variable_however_often_a_step_has_run():
-    """Python 3.11 specialises a function in its first calls: builtins then seem to be called from
-    another place.
-    """
+    # Python 3.11 specialises a function in its first calls: builtins then seem to be called from
+    # another place.
 
     def halves(x):
         return abs(x), pow(x, 2)
@@ -196,7 +195,7 @@ def test_exchanged_in_a_loop():
 
 
 def both(x: Any) -> Any:
-    """A helper that returns its parts in another order than it makes them."""
+    """Return the parts in another order than they are made in."""
     inner = x * 3
     second = tanh(inner)
     first = inner + 1
@@ -204,7 +203,7 @@ def both(x: Any) -> Any:
 
 
 def hidden(x: Any) -> Any:
-    """A helper whose parts cannot be told."""
+    """Return parts that cannot be told apart."""
     return [tanh(x), x + 1][::-1]
 
 
@@ -303,7 +302,7 @@ def test_returns_that_disagree_name_no_state():
 
 
 def test_a_variable_that_is_a_state_at_one_return_only_is_one_on_that_way_only():
-    """The same variable, on two ways that do not meet."""
+    # The same variable, on two ways that do not meet.
 
     def step(x):
         if x.ndim > 5:
@@ -355,7 +354,7 @@ def test_a_return_that_is_not_written_out_leaves_the_names_of_its_way():
 
 
 def shared(x: Any, early: bool) -> Any:
-    """A helper with two returns that exchange what they make."""
+    """Return by two ways the parts, exchanged."""
     u, v = tanh(x), x * 2
     if early:
         return v, u
@@ -428,7 +427,7 @@ def test_what_is_returned_unassigned_has_no_name():
 
 
 def affine(x: Any, scale: float) -> Any:
-    """A helper whose own variables name nothing."""
+    """Compute without variables that name anything."""
     inner = x * scale
     return inner + 1
 
@@ -611,7 +610,7 @@ def test_recorded_bodies_have_names_too():
 
 
 def pythons() -> list[str]:
-    """Other versions of Python on this machine."""
+    """Return other versions of Python on this machine."""
     known = (shutil.which(f"python3.{minor}") for minor in range(11, 16))
     managed = Path.home().glob(".pyenv/versions/3.1[1-9].*/bin/python3")
     return sorted({*filter(None, known), *map(str, managed)})

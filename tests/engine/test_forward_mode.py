@@ -18,13 +18,13 @@ def dot(a: Any, b: Any) -> float:
 
 
 def along(f: Any, xs: Any, vs: Any, step: float = 1e-6) -> np.ndarray:
-    """The derivative of a function of arrays along a direction, by central differences."""
+    """Return the derivative of a function of arrays along a direction, by central differences."""
     ends = [f(*(x + sign * step * v for x, v in zip(xs, vs, strict=True))) for sign in (1, -1)]
     return (ends[0].numpy() - ends[1].numpy()) / (2 * step)
 
 
 def recurrence(w: Any, xs: Any, **options: Any) -> Any:
-    """All outputs of a small recurrence, fused where it can be."""
+    """Return all outputs of a small recurrence, fused where it can be."""
 
     def step(h: Any, x: Any) -> Any:
         h = engine.tanh(h @ w + x)
@@ -181,12 +181,12 @@ def test_vjp_refuses_what_is_no_tensor():
 
 
 def wide(x: Any) -> Any:
-    """More outputs than inputs: forward is the short way."""
+    """Compute more outputs than inputs: forward is the short way."""
     return engine.tanh(engine.concat([x, x * x, engine.sin(x)])).reshape((3, -1))
 
 
 def narrow(x: Any) -> Any:
-    """Fewer outputs than inputs: backward is the short way."""
+    """Compute fewer outputs than inputs: backward is the short way."""
     return engine.tanh(x[:2] * engine.sum(x * x))
 
 

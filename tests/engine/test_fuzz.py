@@ -52,7 +52,7 @@ class Torch:
 
 
 def recipe(rng):
-    """A random program: the shapes of its leaves, and steps that name earlier values."""
+    """Return a random program: the shapes of its leaves, and steps that name earlier values."""
     leaves = [SHAPES[rng.integers(len(SHAPES))] for _ in range(rng.integers(1, 4))]
     steps, shapes = [], list(leaves)
     for _ in range(rng.integers(2, 9)):
@@ -84,7 +84,7 @@ def broadcasts(a, b):
 
 
 def run(xp, leaves, steps):
-    """The program's one number."""
+    """Return the one number that the program computes."""
     values = list(leaves)
     for kind, *rest in steps:
         if kind == "unary":
@@ -109,7 +109,7 @@ def run(xp, leaves, steps):
 
 
 def tame(xp, x):
-    """Values in (-2, 2), so that nothing overflows however deep the graph."""
+    """Bring values into (-2, 2), so that nothing overflows in deep graphs."""
     return 2.0 * xp.tanh(0.5 * x)
 
 
@@ -121,7 +121,7 @@ def drawn(seed):
 
 @pytest.mark.parametrize("part", first(FEW, range(PARTS)))
 def test_gradients_of_random_graphs_are_their_slopes(part):
-    """Along one random direction for each graph, by central differences."""
+    # Along one random direction for each graph, by central differences.
     own, wrong = Engine(), []
     for number in range(part * GRAPHS // PARTS, (part + 1) * GRAPHS // PARTS):
         arrays, steps, rng = drawn(number)
@@ -142,7 +142,7 @@ def test_gradients_of_random_graphs_are_their_slopes(part):
 
 
 def near_a_kink(own, arrays, ways, steps):
-    """Whether a smaller step gives another slope: a maximum or minimum changes sides in between."""
+    """Return whether a smaller step gives another slope: a maximum changes sides in between."""
     slopes = []
     for size in (1e-5, 1e-6):
         ends = [

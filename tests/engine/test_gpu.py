@@ -12,7 +12,7 @@ pytestmark = pytest.mark.cupy
 
 @pytest.fixture
 def transfers(gpu, monkeypatch):
-    """A list that grows by an entry at every array that crosses between host and device."""
+    """Return a list that grows by an entry for every array that crosses between host and device."""
     import cupy
 
     backend, seen = by_device(gpu), []

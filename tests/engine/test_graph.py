@@ -19,7 +19,7 @@ SETTINGS = settings(max_examples=80, deadline=None, derandomize=True, database=N
 
 
 def vector(name: str, size: int = 2) -> engine.Tensor:
-    """A named leaf that requires a gradient."""
+    """Return a named leaf that requires a gradient."""
     return engine.ones(size, requires_grad=True, name=name)
 
 
@@ -118,7 +118,7 @@ def program_text(unroll: bool = True) -> str:
 
 
 def text_under_hash_seed(seed: str, unroll: bool) -> str:
-    """What the program prints in a process of its own."""
+    """Return the output of the program in its own process."""
     run = subprocess.run(
         [sys.executable, "-c", PROGRAM.format(unroll=unroll) + "print(text, end='')"],
         env={**os.environ, "PYTHONHASHSEED": seed},
@@ -149,7 +149,7 @@ def test_text_knows_no_hash_seed(unroll):
 
 
 def diamond() -> tuple[Graph, dict[str, engine.Tensor]]:
-    """x -> a, b -> c, and a leaf y into c's successor d; `unused` leads nowhere."""
+    """Return x -> a, b -> c, and a leaf y into c's successor d; `unused` leads nowhere."""
     x, y = vector("x"), vector("y")
     a, b = engine.exp(x), engine.tanh(x)
     c = a * b
@@ -159,7 +159,7 @@ def diamond() -> tuple[Graph, dict[str, engine.Tensor]]:
 
 
 def names(nodes: Any, known: dict[str, engine.Tensor]) -> str:
-    """The nodes by the names of their tensors, in order."""
+    """Return the nodes by the names of their tensors, in order."""
     return "".join(next(n for n, x in known.items() if x.node is node) for node in nodes)
 
 
@@ -223,7 +223,7 @@ def test_queries_refuse_strangers(query):
 
 
 def random_graph(parents: list[list[int]]) -> list[engine.Tensor]:
-    """Tensors of which number i + 1 is the sum of those that the list at i names."""
+    """Return tensors, of which number i + 1 is the sum of those that the list at i names."""
     made = [vector("x")]
     for chosen in parents:
         total = made[chosen[0] % len(made)]
@@ -232,7 +232,7 @@ def random_graph(parents: list[list[int]]) -> list[engine.Tensor]:
 
 
 def paths_by_enumeration(graph: Graph, source: Any, target: Any) -> int:
-    """Every path walked one by one."""
+    """Walk every path, one by one."""
     if source is target:
         return 1
     uses = [(s, t) for s, t, _ in graph.edges if t is target]
@@ -256,7 +256,7 @@ def test_queries_against_brute_force(parents):
 @SETTINGS
 @given(st.lists(st.lists(st.integers(0, 20), min_size=1, max_size=3), min_size=1, max_size=5))
 def test_path_counts_are_gradients_of_sums(parents):
-    """Where every op is a sum, the derivative is the number of paths."""
+    # Where every op is a sum, the derivative is the number of paths.
     made = random_graph(parents)
     g = engine.gradients(engine.sum(made[-1]), [made[0]])[0]
     paths = Graph.of(made[-1], made[0]).count_paths(made[0], made[-1])

@@ -25,12 +25,12 @@ SETTINGS = settings(max_examples=150, deadline=None, derandomize=True, database=
 
 
 def vector(name: str = "x", size: int = 2) -> engine.Tensor:
-    """A named leaf that requires a gradient."""
+    """Return a named leaf that requires a gradient."""
     return engine.ones(size, requires_grad=True, name=name)
 
 
 def chain(length: int, *, extra: Any = (), size: int = 2) -> Graph:
-    """`length` negations in a row, with an identity before each of those numbered in `extra`."""
+    """Return `length` negations in a row, with an identity before each numbered in `extra`."""
     y = vector(size=size)
     for number in range(length):
         y = engine.negative(abs(y) if number in extra else y)
@@ -38,7 +38,7 @@ def chain(length: int, *, extra: Any = (), size: int = 2) -> Graph:
 
 
 def differences(one: Any, other: Any) -> list[str]:
-    """The lines of the difference of two graphs, or of the graphs of two tensors."""
+    """Return the lines of the difference of two graphs, or of the graphs of two tensors."""
     graphs = [x if isinstance(x, Graph) else Graph.of(x) for x in (one, other)]
     found = graphs[0].diff(graphs[1])
     return found.split("\n") if found else []
@@ -303,7 +303,7 @@ OPS = [engine.tanh, engine.sin, engine.negative]
 
 
 def program(steps: list[tuple[int, int, int]]) -> Graph:
-    """Tensors made one from others: op, and the positions of its inputs."""
+    """Return tensors made one from others: op, and the positions of its inputs."""
     made = [vector("x"), vector("y")]
     for op, first, second in steps:
         a, b = made[first % len(made)], made[second % len(made)]
@@ -347,7 +347,7 @@ def test_two_insertions_are_four_lines(first, second):
 
 
 def longest(a: str, b: str) -> int:
-    """The length of a longest common subsequence, by the table of all prefixes."""
+    """Return the length of a longest common subsequence, by the table of all prefixes."""
     best = [[0] * (len(b) + 1) for _ in range(len(a) + 1)]
     for i, x in enumerate(a):
         for j, y in enumerate(b):
@@ -375,7 +375,7 @@ def test_a_common_subsequence_with_more_differences_than_are_searched_for():
 
 
 def seconds(one: Graph, other: Graph) -> tuple[float, int]:
-    """How long the difference takes, and its number of lines."""
+    """Return the seconds that the difference takes, and its number of lines."""
     start = time.thread_time()
     found = differences(one, other)
     return time.thread_time() - start, len(found)
@@ -398,7 +398,7 @@ def test_ten_thousand_nodes_take_about_a_second():
 
 
 def mixed_steps(rng: Any, length: int) -> list[tuple[int, int, int]]:
-    """A chain of ops chosen at random."""
+    """Return a chain of ops chosen at random."""
     return [(int(op), number + 1, 0) for number, op in enumerate(rng.integers(0, 3, length))]
 
 
@@ -479,7 +479,7 @@ def test_statistics_by_hand():
 
 
 def by_enumeration(graph: Graph) -> tuple[int, int]:
-    """Depth and width with all paths walked one by one."""
+    """Return depth and width by walking all paths one by one."""
 
     def depth(node: Any) -> int:
         return max((1 + depth(x.node) for x in node.inputs if hasattr(x, "node")), default=0)

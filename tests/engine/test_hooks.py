@@ -41,7 +41,7 @@ def no_gc() -> Iterator[None]:
 
 
 def seen_by(tensor: engine.Tensor) -> list[Any]:
-    """The gradients that come to a tensor from now on."""
+    """Return a list that collects the gradients of a tensor from now on."""
     found: list[Any] = []
     tensor.register_hook(lambda g: found.append(g.numpy().tolist()))
     return found
@@ -424,7 +424,7 @@ def test_a_failure_leaves_everything_as_it_was(create_graph, where):
 
 
 def together(*jobs: Callable[[], Any]) -> list[Any]:
-    """The results of several functions, each in a thread of its own, started at once."""
+    """Return the results of several functions, each in its own thread, started at once."""
     barrier, found = threading.Barrier(len(jobs)), [None] * len(jobs)
     faults: list[BaseException] = []
 

@@ -44,7 +44,7 @@ def counted(monkeypatch):
 
 
 def gradients_of(parameters, rng, size=1.0):
-    """Gradients in several layouts, as the rules of a backward pass leave them."""
+    """Return gradients in several layouts, as the rules of a backward pass give them."""
     for number, x in enumerate(parameters):
         if number == 1:
             g = rng.normal(size=x.shape[::-1]).T

@@ -132,7 +132,7 @@ def start(width, cache, *, before="", **more):
 
 @pytest.fixture(scope="module")
 def full(tmp_path_factory):
-    """A cache with the kernels of a run, and what the run said."""
+    """Return a cache with the kernels of a run, and the output of the run."""
     folder = tmp_path_factory.mktemp("cache")
     return folder, start(5, folder).communicate(timeout=120)
 
@@ -149,7 +149,7 @@ def test_several_processes_compile_at_once(tmp_path):
 
 
 def test_an_entry_that_was_cut_short_is_made_anew(full, tmp_path):
-    """Loaded, it would end the process by a bus error."""
+    # Loaded, it would end the process by a bus error.
     folder, right = full
     shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
     entries = sorted((tmp_path / "bptt" / "kernels").glob("*.so"))
@@ -162,14 +162,14 @@ def test_an_entry_that_was_cut_short_is_made_anew(full, tmp_path):
 
 @pytest.fixture
 def cache(monkeypatch, tmp_path):
-    """The folder of a cache that is empty, for a process that has loaded nothing."""
+    """Return the folder of a cache that is empty, for a process that has loaded nothing."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr(compiler, "_loaded", {})
     return tmp_path / "cache" / "bptt" / "kernels"
 
 
 def value(number):
-    """A number that a compiled library returns, in a process that has not loaded it before."""
+    """Return the number of a compiled library, in a process that has not loaded it before."""
     compiler._loaded.clear()
     return compiler.compiled(f"int value(void) {{ return {number}; }}", "float").value()
 
@@ -316,7 +316,7 @@ def test_without_a_compiler_the_plan_runs_with_one_warning(full, tmp_path):
 
 @pytest.fixture
 def no_system_compiler(monkeypatch):
-    """A machine on which no compiler is installed."""
+    """Hide the compilers of this machine."""
     compiler.compiler.cache_clear()
     monkeypatch.setenv("PATH", "/nowhere")
     monkeypatch.delenv("CC", raising=False)
@@ -358,10 +358,9 @@ def test_one_kernel_serves_every_batch():
 
 
 def test_nothing_is_compiled_again_for_other_sizes_of_a_call(monkeypatch):
-    """Compiles are counted over batches, steps and threads; only the first call has some.
-
-    A batch of one row is another program, of other kernels.
-    """
+    # Compiles are counted over batches, steps and threads; only the first call has some.
+    #
+    # A batch of one row is another program, of other kernels.
     counted = []
     run = compiler._run
     monkeypatch.setattr(compiler, "_loaded", {})

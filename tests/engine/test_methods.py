@@ -24,7 +24,7 @@ X = np.array([[3.0, 1.0, 2.0], [1.0, 5.0, 1.0]])
 
 
 def declared() -> dict[str, list[str]]:
-    """The methods that type checkers see, each with its parameters."""
+    """Return the methods that type checkers see, each with its parameters."""
     tree = ast.parse(Path(methods.__file__).read_text(encoding="utf-8"))
     own = next(node for node in ast.walk(tree) if isinstance(node, ast.ClassDef))
     return {one.name: [a.arg for a in (*one.args.posonlyargs, *one.args.args, *one.args.kwonlyargs)]

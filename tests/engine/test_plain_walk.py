@@ -42,7 +42,7 @@ def looking_on():
 
 @pytest.fixture
 def walks(monkeypatch):
-    """A list with an entry for each backward pass: whether the plain walk did it."""
+    """Return a list with an entry for each backward pass: whether the plain walk did it."""
     seen = []
 
     def note(*given):
@@ -58,7 +58,7 @@ def walks(monkeypatch):
 
 
 def bits(x):
-    """What is compared: type, dtype, shape and bytes of the array of a tensor."""
+    """Return what is compared of a tensor: type, dtype, shape and bytes of its array."""
     if x is None:
         return None
     data = x.data
@@ -66,7 +66,7 @@ def bits(x):
 
 
 def outcome(job):
-    """What a job gives, bit by bit; of an error its type and text."""
+    """Return the result of a job, bit by bit; of an error its type and text."""
     try:
         return [bits(x) for x in job()]
     except Exception as error:

@@ -31,7 +31,7 @@ class Ticks:
 
 
 def slow(clock: Ticks, name: str, forward: float, backward: float) -> Any:
-    """x * 2 by an op that takes so many seconds of the clock, and its gradient so many."""
+    """Compute x * 2 by an op that takes so many seconds of the clock, and its gradient too."""
 
     def compute(xp: Any, x: Any) -> Any:
         clock.now += forward
@@ -46,7 +46,7 @@ def slow(clock: Ticks, name: str, forward: float, backward: float) -> Any:
 
 
 def costs(spent: dict[str, Spent]) -> dict[str, tuple[Any, ...]]:
-    """Calls, seconds and bytes, forward and then backward."""
+    """Return calls, seconds and bytes, forward and then backward."""
     return {
         name: tuple((c.calls, c.seconds, c.bytes) for c in (both.forward, both.backward))
         for name, both in spent.items()

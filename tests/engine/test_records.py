@@ -26,7 +26,7 @@ def drawn():
 
 
 def strict(text: str):
-    """JSON read by the letter of its standard."""
+    """Read JSON by the letter of its standard."""
 
     def refuse(word):
         raise AssertionError(f"{word} is not JSON")
@@ -35,7 +35,7 @@ def strict(text: str):
 
 
 def as_held(value):
-    """An attribute as JSON gives it back."""
+    """Return an attribute as it is after JSON."""
     if isinstance(value, float) and not math.isfinite(value):
         return {"inf": "Infinity", "-inf": "-Infinity", "nan": "NaN"}[str(value)]
     return [as_held(v) for v in value] if isinstance(value, tuple) else value

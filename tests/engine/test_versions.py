@@ -81,7 +81,7 @@ UPDATES: dict[str, Callable[[rnn.Module], None]] = {
 
 
 def many(kind: Any) -> Callable[[rnn.Module], Tensor]:
-    """A loss of a recurrent layer over a sequence with padding."""
+    """Return a loss of a recurrent layer over a sequence with padding."""
 
     def loss(net: Any) -> Tensor:
         ys, _ = net(engine.asarray(normal(5, 2, 3)), lengths=[5, 3])
@@ -109,7 +109,7 @@ stacked.make = Stack  # type: ignore[attr-defined]
 
 
 def remembered(net: Any) -> Tensor:
-    """The products, computed once more in the backward pass."""
+    """Compute products once more in the backward pass."""
     inner = engine.checkpoint(lambda x: net[1](engine.tanh(net[0](x))))
     return engine.sum(inner(engine.asarray(normal(2, 3))) ** 2)
 
@@ -130,7 +130,7 @@ def made(loss: Any) -> Any:
 
 
 def expected(loss: Any) -> list[np.ndarray]:
-    """The gradients where nothing is changed between the passes."""
+    """Return the gradients where nothing is changed between the passes."""
     net = made(loss)
     loss(net).backward()
     return [x.grad.numpy() for x in net.parameters()]
@@ -167,7 +167,7 @@ def test_a_backward_pass_uses_what_its_forward_pass_saw(name, update, unrolled):
 
 @pytest.mark.parametrize("name", LOSSES)
 def test_gradients_of_several_updates_add_up(name):
-    """A loss before each of three updates, all pulled back at the end."""
+    # A loss before each of three updates, all pulled back at the end.
     loss = LOSSES[name]
     net, twin = made(loss), made(loss)
     values, totals = [], [0.0] * len(net.parameters())
@@ -190,7 +190,7 @@ def test_gradients_of_several_updates_add_up(name):
 @pytest.mark.parametrize("unrolled", [False, True])
 @pytest.mark.parametrize("name", LOSSES)
 def test_second_derivatives_are_of_the_old_values(name, unrolled, update):
-    """Between the forward pass and the first gradient, and between the first and the second."""
+    # Between the forward pass and the first gradient, and between the first and the second.
     loss = LOSSES[name]
     found = []
     for early, late in ((False, False), (True, True)):
@@ -248,7 +248,7 @@ def test_hooks_stay_with_a_parameter_that_is_moved():
 
 
 def test_truncated_training_with_updates_between_chunks():
-    """Pulling back the losses of all chunks at the end gives the gradients of each at its time."""
+    # Pulling back the losses of all chunks at the end gives the gradients of each at its time.
     found = []
     for late in (False, True):
         engine.random.seed(3)
@@ -415,7 +415,7 @@ def test_a_graph_that_was_released_is_refused_and_holds_no_version():
 
 
 def epochs(net: rnn.Module, loss: Any, update: Callable[[], Any]) -> Any:
-    """How many arrays of the first parameter are alive after each of many steps of training."""
+    """Yield the count of live arrays of the first parameter after each of many training steps."""
     arrays: list[weakref.ref[Any]] = []
     w = net.parameters()[0]
     for _ in range(200):
@@ -454,7 +454,7 @@ TRAINED: dict[str, Callable[[rnn.Module], Callable[[], Any]]] = {
 
 @pytest.mark.parametrize(("how", "name"), covering(TRAINED, ["stack", "checkpoint", "LSTM"]))
 def test_training_keeps_no_versions_that_no_graph_needs(name, how):
-    """Also where something else that was recorded lives on, such as the step of a recurrence."""
+    # Also where something else that was recorded lives on, such as the step of a recurrence.
     loss = LOSSES[name]
     net = made(loss)
     kept = engine.sum(engine.ones(2, requires_grad=True) * 2)
@@ -470,7 +470,7 @@ def test_training_keeps_no_versions_that_no_graph_needs(name, how):
 
 
 def test_remembered_steps_hold_no_versions():
-    """A recurrence remembers its step for every size of a batch, and the graph of each."""
+    # A recurrence remembers its step for every size of a batch, and the graph of each.
     net = rnn.LSTM(3, 4)
     w, rule, arrays = net.parameters()[0], rnn.optim.SGD(net.parameters(), lr=0.01), []
     for rows in range(1, 9):

@@ -94,7 +94,7 @@ def test_epochs_and_seconds_limit_the_training(tmp_path):
 
 
 def refused(capsys, out: Path, *arguments: str) -> str:
-    """The one line of a refusal, which leaves nothing behind."""
+    """Return the one line of a refusal, which writes no file."""
     try:
         status = char_rnn.main(["--out", str(out), *arguments])
     except SystemExit as stop:

@@ -31,9 +31,8 @@ def figures(example, *arguments):
 
 
 def by_hand(x, targets, W_xh, W_hh, W_hy):
-    """BPTT from the textbook, in NumPy: p, the losses, dL/dh_t, each step's share of dL/dW_hh, and
-    the gradients.
-    """
+    """Compute BPTT from the textbook in NumPy: p, the losses, dL/dh_t, the share of each step in
+    dL/dW_hh, and the gradients."""
     T, H = len(x), len(W_hh)
     h, ps, losses = [np.zeros(H)], [], []
     for t in range(T):
@@ -321,7 +320,7 @@ def test_what_is_written_and_drawn(small, tmp_path, capsys):
 
 
 def refused(capsys, example, *arguments):
-    """The one line of a refusal."""
+    """Return the one line of a refusal."""
     try:
         status = example.main([*ONE, *arguments])
     except SystemExit as stop:

@@ -69,7 +69,7 @@ def test_a_layer_sees_a_symbol_and_the_one_before_it_and_no_later_one():
 
 
 def recall_is_learnt_by_the_delta_rule_alone():
-    """Four pairs out of 8 keys and 8 values, after 250 updates, as with --fast."""
+    """Learn four pairs out of 8 keys and 8 values, for 250 updates, as with --fast."""
     delta, lstm = (figures(recall, "--fast", "--cell", cell) for cell in ("deltanet", "lstm"))
     assert delta["parameters"] < lstm["parameters"]
     assert delta["accuracy"] > 0.99

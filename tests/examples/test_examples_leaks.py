@@ -56,14 +56,14 @@ def parsed(example, *arguments):
 
 
 def figure(example, *arguments):
-    """What an example is judged by: the figure of its test part that comes first."""
+    """Return the first metric of the test part, by which an example is judged."""
     figures = example.run(parsed(example, *arguments))["figures"]
     return figures["error" if example is adding else next(iter(figures))]
 
 
 @pytest.fixture
 def watched(monkeypatch):
-    """Every training as it ended: all weights in bytes, the losses, the validations, the best."""
+    """Record the end of every training: weights in bytes, losses, validations, the best."""
     found, fit = [], task.fit
 
     def watch(model, *given, **how):
@@ -82,18 +82,18 @@ def watched(monkeypatch):
 
 
 def other_labels(part):
-    """The same lines with the answer of another."""
+    """Return the same lines with the answer of another."""
     return [(one, answer) for (one, _), (_, answer) in zip(part, part[1:] + part[:1], strict=True)]
 
 
 def other_words(part):
-    """Nothing is as it was: the words are new ones, and the answers change places."""
+    """Replace all words by new ones, and exchange the answers."""
     labels = other_labels(part)
     return [([f"{word}'" for word in words], answer) for words, answer in labels]
 
 
 def spoiled_tags(part):
-    """New words, tags from back to front."""
+    """Replace the words by new ones, and reverse the tags."""
     return [(tuple(f"{word}'" for word in words), tuple(tags[::-1])) for words, tags in part]
 
 
@@ -123,7 +123,7 @@ CLEAN: dict = {}
 
 
 def unspoiled(example, watched):
-    """The figure of an example and its trainings on sound data, which two tests need."""
+    """Return the metric of an example and its trainings on sound data, which two tests need."""
     if example not in CLEAN:
         CLEAN[example] = figure(example), watched.copy()
         watched.clear()
@@ -152,7 +152,7 @@ def test_the_validation_part_only_chooses(example, watched, monkeypatch):
 
 
 def cut_of(values):
-    """Where the test of the generated series begins."""
+    """Return the index at which the test of the generated series begins."""
     return int(len(values) * forecasting.SERIES["generated"].share + 1e-9)
 
 
@@ -233,7 +233,7 @@ def test_the_most_frequent_answer_is_that_of_what_is_learned():
 
 
 def spied(example, monkeypatch, last):
-    """The keys that the maker of an example is called with; what has the key `last` is spoiled."""
+    """Record the keys that an example's maker is called with; change the data of key `last`."""
     keys = []
 
     def spy(make):

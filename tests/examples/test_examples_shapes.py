@@ -23,7 +23,7 @@ def run(example, *arguments):
 
 
 def plain(kept):
-    """What has to be the same each time: all but the clock."""
+    """Return the lines that are the same in every run, without the clock."""
     return {name: x for name, x in kept.items() if name not in ("seconds", "times")}
 
 

@@ -36,7 +36,7 @@ SHAPES = ("One to one", "One to many", "Many to one", "Many to many, aligned",
 
 
 def page():
-    """The part of the page on the shapes, by shape."""
+    """Return the part of the page on the shapes, by shape."""
     text = (ROOT / "docs" / "about" / "tasks.md").read_text(encoding="utf-8")
     text = text.split("## The five shapes")[1].split("\n## ")[0]
     parts = re.split(r"^\*\*(.+?)\.\*\*", text, flags=re.MULTILINE)[1:]

@@ -148,7 +148,7 @@ def test_a_ratio_may_be_all_or_nothing(ratio):
 
 
 def one_line(capsys, name):
-    """The complaint, which is the only one and bears the name of the example."""
+    """Return the only complaint, which has the name of the example."""
     error = capsys.readouterr().err
     assert error.count("\n") == 1
     assert error.startswith(f"{name}: ")

@@ -18,7 +18,7 @@ def names(node):
 
 
 def slow_tests():
-    """File and name of each test, some of whose cases are slow."""
+    """Return file and name of each test with slow cases."""
     for path in sorted(TESTS.rglob("test_*.py")):
         text = path.read_text(encoding="utf-8")
         if not re.search(r"\b(first|covering)\(", text):
@@ -61,5 +61,5 @@ def test_a_covering_has_every_value_before_what_is_slow():
 
 @pytest.mark.parametrize("path", sorted(TESTS.rglob("test_*.py")), ids=lambda path: path.name)
 def test_no_test_is_slow_as_a_whole(path):
-    """The mark is given by `first` alone, which leaves some cases of each test."""
+    # The mark is given by `first` alone, which leaves some cases of each test.
     assert path == Path(__file__) or "mark.slow" not in path.read_text(encoding="utf-8")

@@ -27,7 +27,7 @@ PYRIGHT = {"enableTypeIgnoreComments": False, "reportUnnecessaryTypeIgnoreCommen
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory):
-    """A folder outside of the clone: the script, and a file that imports every public name."""
+    """Make a folder outside of the clone: the script, and a file that imports every public name."""
     home = tmp_path_factory.mktemp("project")
     (home / "script.py").write_text(Path(typed_script.__file__).read_text(encoding="utf-8"))
     names = []
@@ -71,7 +71,7 @@ def test_pyright_knows_every_name_and_what_calls_return(project):
 
 
 def test_every_checker_sees_a_mistake(project):
-    """A script with one `assert_type` turned wrong must be refused: the check can fail."""
+    # A script with one `assert_type` turned wrong must be refused: the check can fail.
     pytest.importorskip("mypy")
     right = (project / "script.py").read_text()
     wrong = right.replace("assert_type(c, Tensor)", "assert_type(c, State)")

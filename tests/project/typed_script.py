@@ -20,7 +20,7 @@ class Leaky(rnn.Cell):
         self.W, self.U = rnn.parameter((H, I), 0.5), rnn.parameter((H, H), 0.5)
 
     def step(self, x: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
-        """x (B, I), h (B, H) -> h', h'."""
+        """Map x (B, I), h (B, H) to h', h'."""
         h = 0.9 * h + 0.1 * engine.tanh(engine.linear(x, self.W) + engine.linear(h, self.U))
         return h, h
 
@@ -31,7 +31,7 @@ class Timed(rnn.Cell):
     input_size, state_size = 3, {"a": 3, "b": 3}
 
     def step(self, x: Tensor, state: State, t: Tensor) -> tuple[Tensor, State]:
-        """x (B, 3), a and b (B, 3) -> a', (a', b')."""
+        """Map x (B, 3), a and b (B, 3) to a', (a', b')."""
         a, b = state
         return a + x, (a + x, b + engine.astype(t, b.dtype))
 
@@ -43,7 +43,7 @@ class Net(rnn.Module):
         self.layer, self.head = rnn.LSTM(I, H, num_layers=2), rnn.Linear(H, 1)
 
     def forward(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
-        """x (T, B, I) -> y (T, B, 1), (h, c)."""
+        """Map x (T, B, I) to y (T, B, 1), (h, c)."""
         y, state = self.layer(x, state)
         assert_type(y, Tensor)
         return self.head(y), state

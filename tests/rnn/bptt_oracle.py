@@ -19,7 +19,7 @@ def logistic(a: Array) -> Array:
 
 
 def elman(x: Array, h0: Array, p: dict[str, Array], dy: Array, dh: Array, g: str) -> Result:
-    """h_t = g(W x_t + b + U h_{t-1} + c). Source: Elman, 1990; Werbos, 1990, for BPTT."""
+    """Compute h_t = g(W x_t + b + U h_{t-1} + c). Source: Elman, 1990; Werbos, 1990, for BPTT."""
     W, U = p["weight_ih"], p["weight_hh"]
     bias = p.get("bias_ih", 0) + p.get("bias_hh", 0)
     h, hs, slopes = h0, [h0], []
@@ -43,9 +43,8 @@ def lstm(
     dy: Array,
     dfinal: tuple[Array, Array],
 ) -> Result:
-    """c_t = f c_{t-1} + i g, h_t = o tanh c_t. Source: Hochreiter and Schmidhuber, 1997; Graves,
-    2012, for the gradients.
-    """
+    """Compute c_t = f c_{t-1} + i g, h_t = o tanh c_t. Source: Hochreiter and Schmidhuber, 1997;
+    Graves, 2012, for the gradients."""
     W, U = p["weight_ih"], p["weight_hh"]
     bias = p.get("bias_ih", 0) + p.get("bias_hh", 0)
     (h, c), tape = state, []
@@ -72,9 +71,8 @@ def lstm(
 
 
 def gru(x: Array, h0: Array, p: dict[str, Array], dy: Array, dh: Array) -> Result:
-    """h_t = (1 - z) n + z h_{t-1}, n = tanh(W x + b + r (U h + c)). Source: Cho et al., 2014, in
-    the reset-after form of cuDNN.
-    """
+    """Compute h_t = (1 - z) n + z h_{t-1}, n = tanh(W x + b + r (U h + c)). Source: Cho et al.,
+    2014, in the reset-after form of cuDNN."""
     W, U = p["weight_ih"], p["weight_hh"]
     b, c = p.get("bias_ih", 0), p.get("bias_hh", 0)
     h, tape = h0, []

@@ -18,7 +18,7 @@ from tests.rnn.training.small_training import (
 
 
 def moved(net, count, dtype="float64"):
-    """Weights as they might be after so many steps."""
+    """Return weights as they might be after so many steps."""
     for n in range(count):
         for number, x in enumerate(net.parameters()):
             x.data = normal(*x.shape, salt=10 * n + number).astype(dtype)
@@ -140,7 +140,7 @@ def test_other_parameters_than_before_are_refused():
 
 
 def averaged(folder=None, **options):
-    """A run with averages: what `run` gives, and they."""
+    """Return the results of `run` and the averages."""
     engine.seed(1)
     net = Net()
     made = EMA(net, decay=0.5)
@@ -153,7 +153,7 @@ def averaged(folder=None, **options):
 
 
 def by_hand(steps):
-    """Weights and their averages after each step."""
+    """Compute weights and their averages after each step."""
     engine.seed(1)
     net, found = Net(), []
     ema = EMA(net, decay=0.5)

@@ -110,7 +110,7 @@ def test_files_and_their_names_are_synced(tmp_path, monkeypatch):
 
 
 def test_every_byte_counts(tmp_path):
-    """A flipped bit anywhere in the JSON, and anywhere in the tensors, is seen."""
+    # A flipped bit anywhere in the JSON, and anywhere in the tensors, is seen.
     path = written(tmp_path)
     draw = np.random.default_rng(0)
     for file in (path, path.with_suffix(".safetensors")):
@@ -171,7 +171,7 @@ def test_where_all_are_damaged_none_is_taken(tmp_path):
 
 
 def forged(folder, content, state=None, **changes):
-    """A checkpoint with any bytes as tensors and a JSON that fits them."""
+    """Write a checkpoint with any bytes as tensors and a JSON that fits them."""
     folder.mkdir(exist_ok=True)
     path = folder / "checkpoint-000001.json"
     path.with_suffix(".safetensors").write_bytes(content)
@@ -284,14 +284,14 @@ def test_what_is_no_file_is_not_read(tmp_path):
 
 @pytest.fixture(scope="module")
 def good(tmp_path_factory):
-    """What a true run has written."""
+    """Return the tensors and state that a run has written."""
     folder = tmp_path_factory.mktemp("good")
     run(folder, steps=4, carry=True, validation=batches(1), patience=5, validate_every=2)
     return Checkpoints(folder / "checkpoints").newest()
 
 
 def tampered(good, change):
-    """Tensors and state with one change: a function of both."""
+    """Change tensors and state by one function of both."""
     tensors, state = dict(good.tensors), json.loads(documents.written(good.state))
     change(tensors, state)
     return tensors, state

@@ -16,7 +16,7 @@ P = [1, 1.5, 2, 3, 7.25, math.inf]
 
 
 def with_grad(grad: Any, dtype: str = "float64", **options: Any) -> engine.Tensor:
-    """A parameter of zeros with this gradient."""
+    """Return a parameter of zeros with this gradient."""
     values = np.array(grad, dtype)
     x = engine.asarray(np.zeros_like(values), requires_grad=True, **options)
     x.grad = engine.asarray(values)
@@ -31,7 +31,7 @@ def clipped(grads: Any, max_norm: float, *options: Any, **more: Any) -> tuple[fl
 
 
 def exact_norm(values: Any, p: int) -> float:
-    """The p-norm of numbers by whole-number arithmetic, for any size of theirs."""
+    """Compute the p-norm of numbers by whole-number arithmetic, for any size of theirs."""
     total = sum(abs(Fraction(float(v))) ** p for v in values)
     if not total:
         return 0.0
@@ -97,7 +97,7 @@ def test_no_size_overflows_or_underflows(size, p):
 
 @pytest.mark.parametrize("bound", [1e-200, 1e-305])
 def test_tiny_bounds_keep_every_digit(bound):
-    """max_norm / norm has lost its last digits, or all of them: the result has not."""
+    # max_norm / norm has lost its last digits, or all of them: the result has not.
     _, found = clipped([[3e150, 4e150]], bound)
     np.testing.assert_allclose(found[0] / bound, [0.6, 0.8], rtol=1e-14)
 

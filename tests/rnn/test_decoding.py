@@ -83,7 +83,7 @@ def test_the_nucleus_is_the_smallest_set_of_that_probability(p, expected):
 
 
 def test_probabilities_are_compared_to_within_rounding():
-    """Five sixths are five of six equals, though the floats of five sixths are more than that."""
+    # Five sixths are five of six equals, though the floats of five sixths are more than that.
     for n in range(2, 40):
         for k in range(1, n):
             assert kept(nucleus(engine.zeros(n), k / n)) == [True] * k + [False] * (n - k)
@@ -160,7 +160,7 @@ def test_a_draw_follows_from_seed_and_key_and_not_from_the_other_rows():
 
 @pytest.mark.parametrize("mark", [0.0, 0.5, math.nextafter(1.0, 0.0)])
 def test_a_draw_at_the_very_end_is_of_an_index_that_is_possible(mark, monkeypatch):
-    """Rows whose sums round to more and to less than 1, with nothing at their ends."""
+    # Rows whose sums round to more and to less than 1, with nothing at their ends.
 
     class Marks:
         def random(self, count):
@@ -306,7 +306,7 @@ class Table:
 
 
 def every(table, start, end, limit, alpha=0.0):
-    """All sequences, whole or cut at the limit, with their scores, best first."""
+    """Return all sequences, whole or cut at the limit, with their scores, best first."""
     V = table.logits.shape[0]
     others = [i for i in range(V) if i != end]
     found = []
@@ -408,7 +408,7 @@ def test_ties_are_broken_by_the_smaller_indices():
 
 
 def test_what_no_step_changes_is_not_copied_and_goes_with_its_row():
-    """A table for each row, carried in the state; rows end at different times."""
+    # A table for each row, carried in the state; rows end at different times.
     tables = normal(3, 5, 5) * 3
     tables[:, :, 0] += np.array([0, 9, -9])[:, None]  # the second row ends first, the third last
     tables = engine.asarray(tables)
@@ -430,7 +430,7 @@ def test_what_no_step_changes_is_not_copied_and_goes_with_its_row():
 
 
 def test_a_state_that_a_step_makes_and_changes_at_times():
-    """A leaf that is kept, then changed, then kept again is carried with its beam."""
+    # A leaf that is kept, then changed, then kept again is carried with its beam.
     table = engine.asarray(normal(6, 6, salt=8))
 
     def advance(indices, state):
@@ -579,7 +579,7 @@ def collapsed(path, blank):
 
 
 def labellings(frames, blank):
-    """The log probability of every labelling, over all of its paths."""
+    """Return the log probability of every labelling, over all of its paths."""
     totals: dict[tuple[int, ...], float] = {}
     for path in itertools.product(range(frames.shape[1]), repeat=len(frames)):
         p = math.exp(sum(frames[t, k] for t, k in enumerate(path)))

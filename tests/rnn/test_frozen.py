@@ -16,7 +16,7 @@ Y = [0, 1, 0, 1]
 
 
 def made(seed=0, *, assigned=False):
-    """A classifier with word vectors that stay."""
+    """Return a classifier with word vectors that are frozen."""
     engine.seed(seed)
     model = Classifier(9, 2, embedding=3, hidden=4)
     if assigned:

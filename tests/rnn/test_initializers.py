@@ -18,7 +18,7 @@ def parameter(*shape: int, dtype: str = "float64") -> engine.Tensor:
 
 
 def filled(fill: Callable[..., Any], *shape: int, seed: int = 1, **settings: Any) -> np.ndarray:
-    """A parameter of this shape after an initialiser."""
+    """Return a parameter of this shape after an initialiser."""
     engine.seed(seed)
     x = parameter(*shape)
     assert fill(x, **settings) is x
@@ -30,7 +30,7 @@ def filled(fill: Callable[..., Any], *shape: int, seed: int = 1, **settings: Any
 
 
 def check_spread(values: np.ndarray, mean: float, std: float) -> None:
-    """Mean and standard deviation within five standard errors."""
+    """Check mean and standard deviation within five standard errors."""
     n = values.size
     assert n >= 10**4
     assert values.mean() == pytest.approx(mean, abs=5 * std / math.sqrt(n))
@@ -141,7 +141,7 @@ def test_one_gate_is_the_whole():
 
 
 def test_all_orthogonal_matrices_are_equally_likely():
-    """The mean trace of Haar's rotations is 0, of its square 1; without signs it is far from it."""
+    # The mean trace of Haar's rotations is 0, of its square 1; without signs it is far from it.
     engine.seed(3)
     x = parameter(3, 3)
     traces = np.array([np.trace(init.orthogonal(x).numpy()) for _ in range(2000)])
@@ -315,7 +315,7 @@ def test_forget_biases(name):
 
 
 def test_forget_biases_open_the_gate():
-    """With a large bias the cell keeps what it holds."""
+    # With a large bias the cell keeps what it holds.
     cell = rnn.LSTMCell(1, 2)
     initialize(cell, {"*": init.zeros})
     forget_bias(cell, 30.0)

@@ -74,7 +74,7 @@ STARTS = {("B", "B"), ("I", "B"), ("O", "B"), ("O", "I"), ("E", "E"), ("E", "I")
 
 
 def twin(predicted: list[list[str]], gold: list[list[str]]) -> dict[str, tuple[int, int, int]]:
-    """Spans there, found and right, by type, from one pass with blank lines between sentences."""
+    """Count spans there, found and right, by type, in one pass over lines with blank ones."""
     counts: dict[str, list[int]] = {}
     last = [("O", ""), ("O", "")]
     inside = False
@@ -132,7 +132,7 @@ def iobes(found: list[tuple[int, int, str]], length: int) -> list[str]:
 
 
 def bio(found: list[tuple[int, int, str]], length: int, first: bool = True) -> list[str]:
-    """IOB2, or IOB1 where only a span right after one of its type begins with B."""
+    """Return tags in IOB2, or IOB1 where only a span right after one of its type begins with B."""
     tags, ends = ["O"] * length, {}
     for start, stop, kind in found:
         tags[start:stop] = [f"I-{kind}"] * (stop - start)
@@ -197,7 +197,7 @@ def test_the_published_output_from_tags():
 
 
 def test_the_sample_sentences_of_the_page_are_all_right():
-    """Its guesses are IOB1 where the corpus is IOB2: other tags, the same chunks."""
+    # Its guesses are IOB1 where the corpus is IOB2: other tags, the same chunks.
     gold = ["B-NP B-NP I-NP I-NP O", "B-NP B-VP B-NP I-NP"]
     guess = ["I-NP B-NP I-NP I-NP O", "I-NP B-VP B-NP I-NP"]
     counts = span_scores([s.split() for s in guess], [s.split() for s in gold])
@@ -226,7 +226,7 @@ def test_scores_without_anything():
 
 
 def likelihoods(logits: Any, targets: Any, lengths: Any, ignore: int | None) -> list[float]:
-    """-log p of every target that counts, by a loop."""
+    """Return -log p of every target that counts, by a loop."""
     terms = []
     for t, b in np.ndindex(*targets.shape):
         if t < lengths[b] and targets[t, b] != ignore:

@@ -109,7 +109,7 @@ CELLS = {
 
 
 def problem(name, steps=T, salt=0):
-    """A cell, inputs, targets of its outputs, and a state to start from."""
+    """Return a cell, inputs, targets of its outputs, and a state to start from."""
     engine.seed(salt)
     cell = CELLS[name]()
     x = engine.asarray(normal(steps, B, I, salt=salt))
@@ -215,7 +215,7 @@ def test_float32_stays_so():
 
 
 def jacobians(cell, x, states):
-    """dz'/dz and dz'/dtheta of one row, of one number after another: (S, S) and (S, N)."""
+    """Return dz'/dz and dz'/dtheta of one row, of one number after another: (S, S) and (S, N)."""
     names = [name for name, _ in cell.named_parameters()]
     flat = [w.numpy() for w in cell.parameters()]
 
@@ -240,7 +240,7 @@ CELLS_OF = {type(make()): make for make in CELLS.values()}
 
 
 def by_words(cell, x, targets, state, method, rate=0.0):
-    """The sum of gradients by loops over rows, with the influence as its definition has it.
+    """Return the sum of gradients by loops over rows, with the influence as its definition has it.
 
     The output is the first state. With a `rate` the weights are updated after every step.
     """

@@ -20,7 +20,7 @@ STEPS = 50
 
 
 def parameter(values: Any, dtype: str = "float64") -> engine.Tensor:
-    """A parameter of these values."""
+    """Return a parameter of these values."""
     return engine.asarray(np.array(values, dtype), requires_grad=True)
 
 
@@ -150,7 +150,7 @@ SHAPES = [(3, 2), (), (4,), (0, 3), (2, 1, 2)]
 def trained(
     name: str, options: dict[str, Any], steps: int = STEPS, dtype: str = "float64"
 ) -> list[np.ndarray]:
-    """Parameters of all shapes after some steps, each with gradients of their own."""
+    """Return parameters of all shapes after some steps, each with different gradients."""
     own = [parameter(normal(*shape), dtype) for shape in SHAPES]
     rule = getattr(rnn.optim, name)(own, **options)
     for t in range(1, steps + 1):
@@ -219,7 +219,7 @@ def test_single_precision(name):
 
 @EVERY_CASE
 def test_flat_arrays_change_nothing(name, options, monkeypatch):
-    """The same bits with all parameters in one optimiser, in blocks, or each in its own."""
+    # The same bits with all parameters in one optimiser, in blocks, or each in its own.
     together = trained(name, options, 5)
     monkeypatch.setattr(flat, "BLOCK", 3)
     in_blocks = trained(name, options, 5)
@@ -234,13 +234,13 @@ def test_flat_arrays_change_nothing(name, options, monkeypatch):
 
 
 def missing(t: int, number: int) -> bool:
-    """Whether a parameter has no gradient at a step: all patterns, late starts and holes."""
+    """Return whether a parameter has no gradient at a step: all patterns, late starts and gaps."""
     return bool((t * 7 + number * 5) % 3 == 0 or (number == 2 and t < 4) or number == 4)
 
 
 @EVERY_CASE
 def test_parameters_without_gradients_are_left_alone_and_so_is_their_state(name, options):
-    """Each goes on as if the steps without its gradient had not been."""
+    # Each goes on as if the steps without its gradient had not been.
     count = 6
     own = [parameter(normal(2, 2, salt=-n % 99)) for n in range(count)]
     rule = getattr(rnn.optim, name)(own, **options)
@@ -276,7 +276,7 @@ def test_parameters_of_several_dtypes():
 
 
 def test_a_step_is_a_few_operations_for_all():
-    """50 small parameters at once take far less than 50 times what one takes."""
+    # 50 small parameters at once take far less than 50 times what one takes.
 
     def seconds(groups: list[list[engine.Tensor]]) -> float:
         rules = [rnn.optim.Adam(own) for own in groups]
@@ -361,7 +361,7 @@ def test_extreme_gradients_warn_of_nothing(name):
 
 
 def test_a_variance_is_never_negative():
-    """Equal gradients: the centred mean of squares is 0 up to rounding, and no NaN comes of it."""
+    # Equal gradients: the centred mean of squares is 0 up to rounding, and no NaN comes of it.
     x = parameter(np.ones(64))
     rule = rnn.optim.RMSprop([x], alpha=0.5, centered=True)
     g = engine.asarray(normal(64))
@@ -683,7 +683,7 @@ def half(kind: str) -> Any:
 
 
 def twins(dtype: Any, name: str, **options: Any) -> Any:
-    """A parameter of half precision and one of single, with an optimiser each."""
+    """Return a parameter of half precision and one of single, with an optimiser each."""
     values = normal(7, 5).astype(dtype)
     values[0, 0] = 0
     xs = [engine.asarray(x.copy(), requires_grad=True) for x in (values, values.astype("float32"))]
@@ -691,7 +691,7 @@ def twins(dtype: Any, name: str, **options: Any) -> Any:
 
 
 def stepped(pair: Any, t: int, dtype: Any, scale: float = 1e-3) -> None:
-    """A step of both by the same gradients, which half can hold."""
+    """Step both by the same gradients, which half precision holds exactly."""
     g = (normal(7, 5, salt=t) * scale).astype(dtype)
     for x, rule in pair:
         x.grad = engine.asarray(g.astype(x.dtype))

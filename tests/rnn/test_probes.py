@@ -37,7 +37,7 @@ def joined(states):
 
 
 def states_from(cell, x, states, start, stop):
-    """The states side by side after the steps in [start, stop), by NumPy arrays in and out."""
+    """Return the states side by side after the steps in [start, stop), as NumPy arrays."""
     with engine.no_grad():
         for t in range(start, stop):
             _, states = cell.step(engine.asarray(x[t]), joined(states))
@@ -46,7 +46,7 @@ def states_from(cell, x, states, start, stop):
 
 
 def differences(f, x):
-    """The Jacobian of a function of arrays by central differences: out.shape + x.shape."""
+    """Return the Jacobian of a function of arrays by central differences: out.shape + x.shape."""
     columns = []
     for place in np.ndindex(x.shape):
         step = np.zeros_like(x)
@@ -109,7 +109,7 @@ def test_tables_of_norms_are_the_norms_of_the_whole_batch():
 
 @pytest.mark.parametrize("name", ["elman", "gru", "lstm"])
 def test_gradient_norms_against_finite_differences(name):
-    """Every h is moved by itself, where it is an output and where the next step reads it."""
+    # Every h is moved by itself, where it is an output and where the next step reads it.
     cell = CELLS[name]()
     x, weights = normal(T, B, I), normal(T, B, H, salt=3)
     probe = rnn.Probe(rnn.Recurrent(cell), x)
@@ -134,7 +134,7 @@ def test_gradient_norms_against_finite_differences(name):
 
 
 def test_gradients_come_from_jacobians():
-    """dL/ds_0 is dL/ds_T times the Jacobian between, for a loss of the last state alone."""
+    # dL/ds_0 is dL/ds_T times the Jacobian between, for a loss of the last state alone.
     probe = rnn.Probe(rnn.Recurrent(CELLS["lstm"]()), normal(T, B, I))
     v = normal(B, H)
     loss = engine.sum(probe.states["c"][-1] * engine.asarray(v))
@@ -180,7 +180,7 @@ def test_contributions_sum_to_the_whole_gradient(name):
 
 @pytest.mark.parametrize("reverse", [False, True])
 def test_each_contribution_is_that_of_its_step(reverse):
-    """The weight of one step alone is moved."""
+    # The weight of one step alone is moved.
     cell = CELLS["gru"]()
     x, weights = normal(T, B, I), normal(T, B, H, salt=3)
     probe = rnn.Probe(rnn.Recurrent(cell, reverse=reverse), x)

@@ -18,7 +18,7 @@ STEPS = 40
 
 
 def optimiser(kind: str = "SGD", bases: tuple[float, ...] = BASES, **options: Any) -> Any:
-    """An optimiser of one group for each rate."""
+    """Return an optimiser of one group for each rate."""
     groups = [{"params": [engine.zeros(1, requires_grad=True)], "lr": lr} for lr in bases]
     return getattr(rnn.optim, kind)(groups, **options)
 
@@ -34,7 +34,7 @@ def cosine(share: float) -> float:
 
 
 def restarted(t: int, base: float) -> float:
-    """Restarts at 3, 3 + 6 = 9, 9 + 12 = 21 and 21 + 24 = 45."""
+    """Restart at 3, 3 + 6 = 9, 9 + 12 = 21 and 21 + 24 = 45."""
     start, stop = next((a, b) for a, b in ((0, 3), (3, 9), (9, 21), (21, 45)) if a <= t < b)
     return 0.01 + (base - 0.01) * cosine((t - start) / (stop - start))
 
@@ -207,7 +207,7 @@ PLATEAUS: dict[str, dict[str, Any]] = {
 
 
 def metrics(sign: int = 1) -> list[float]:
-    """Better at first, then none the better, with a jump and a NaN on the way."""
+    """Return metrics that improve, then stall, with a jump and a NaN on the way."""
     falling = [sign / (1 + t) for t in range(8)]
     noise = [sign * (0.12 + 0.05 * math.sin(3.0 * t)) for t in range(30)]
     return [*falling, *noise, sign * 0.01, math.nan, *noise]

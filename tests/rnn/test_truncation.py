@@ -20,7 +20,7 @@ EXACT = {"rtol": 1e-9, "atol": 1e-12}
 
 
 def reach(t, kind, k=None, k1=None, k2=None, steps=T):
-    """The oldest step that the loss at t has a gradient from, by the words; None: it has none."""
+    """Return the oldest step with a gradient from the loss at t, by the words; None without one."""
     if kind == "chunk":
         return t - t % k
     if kind == "per-loss":
@@ -70,7 +70,7 @@ class OneStep:
 
 
 def path_sums(one, seeds, kind):
-    """The gradients by x, z_0 and all weights: one sum over every pair of a loss and a step."""
+    """Sum the gradients by x, z_0 and all weights over every pair of a loss and a step."""
     d_x, d_z = np.zeros((T, I)), 0.0
     d_w = [0.0] * len(one.names)
     for t in range(T):

@@ -15,7 +15,7 @@ def model(cell: str = "lstm", seed: int = 3, **options) -> LanguageModel:
 
 
 def made(norms, pieces="ab c", **options) -> Influence:
-    """An influence of given norms at the last step."""
+    """Return an influence of given norms at the last step."""
     one = Output(0, "a", False, 1.5, 0.25)
     options = {"unit": "character", "smallest": 1e-45, "predicts": True} | options
     return Influence(tuple(pieces), options["unit"], (len(pieces) - 1,), (one,), (tuple(norms),),

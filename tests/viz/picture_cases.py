@@ -35,20 +35,20 @@ CELLS = {
 
 
 def cell(name: str) -> rnn.Cell:
-    """A small seeded cell of each class that there is."""
+    """Return a small seeded cell of each class."""
     engine.seed(7)
     kind = CELLS[name]
     return MORE[name](kind) if name in MORE else kind(I, H)
 
 
 def data(*shape: int, name: str = "x") -> Tensor:
-    """The same numbers for the same shape."""
+    """Return the same numbers for the same shape."""
     values = np.random.default_rng(11).normal(size=shape)
     return engine.asarray(values.astype("float32"), name=name)
 
 
 def run(net: Any, *args: Any, steps: int = STEPS, batch_first: bool = False, **more: Any) -> Tensor:
-    """The sum of squares of what a network makes of a sequence."""
+    """Return the sum of squares of the outputs of a network over a sequence."""
     x = data(B, steps, I) if batch_first else data(steps, B, I)
     y, _ = net(x, *args, **more)
     return engine.sum(y * y)
@@ -105,7 +105,7 @@ def truncated() -> Tensor:
 
 
 def attention(source: int = 4, target: int = 3) -> Tensor:
-    """An encoder and a decoder that looks at all states of the encoder, step by step."""
+    """Return an encoder and a decoder that looks at all states of the encoder, step by step."""
     engine.seed(7)
     encoder, decoder, head = rnn.GRUCell(I, H), rnn.GRUCell(I + H, H), rnn.Linear(H, 5)
     h, states = None, []
@@ -130,7 +130,7 @@ def attention(source: int = 4, target: int = 3) -> Tensor:
 
 
 def skips(steps: int = 6, far: int = 3) -> Tensor:
-    """What is made at t is used at t + 3 again."""
+    """Use the value of step t at t + 3 too."""
     engine.seed(7)
     unit, h = rnn.ElmanCell(I, I), None
     before: list[Tensor] = []
@@ -145,7 +145,7 @@ def skips(steps: int = 6, far: int = 3) -> Tensor:
 
 
 def inputs_used_later(steps: int = 6) -> Tensor:
-    """Leaves that the step after next uses, from a scope with t and one without."""
+    """Use leaves at the step after next, from a scope with t and one without."""
     xs = [data(B, I, name=f"x{t}") for t in range(steps)]
     with engine.scope(t=0):
         first = data(B, I, name="first") * 2.0
@@ -158,7 +158,7 @@ def inputs_used_later(steps: int = 6) -> Tensor:
 
 
 def named_times() -> Tensor:
-    """Steps that are called by words, fractions and both."""
+    """Name steps by words, fractions and both."""
     w = engine.asarray([0.5, -0.25], requires_grad=True, name="w")
     h = w
     for t in ("morning", "noon", "night <&>"):
@@ -186,7 +186,7 @@ def negative_times() -> Tensor:
 
 
 def steps_apart() -> Tensor:
-    """Steps by tens."""
+    """Count steps by tens."""
     w = engine.asarray([0.5, -0.25], requires_grad=True, name="w")
     h = w
     for t in (0, 10, 20, 1000):
@@ -233,7 +233,7 @@ def two_outputs() -> engine.Graph:
 
 
 def gradient_graph() -> Tensor:
-    """The norm of a gradient: a graph with a backward pass on it."""
+    """Return the norm of a gradient: a graph with a backward pass on it."""
     engine.seed(7)
     net = rnn.Recurrent(rnn.ElmanCell(I, H))
     with engine.explicit():
@@ -243,7 +243,7 @@ def gradient_graph() -> Tensor:
 
 
 def tied() -> Tensor:
-    """The embedding's matrix is that of the head too, and is punished outside of time."""
+    """Use the matrix of the embedding in the head too, with a penalty outside of time."""
     engine.seed(7)
     embedding, unit = rnn.Embedding(5, I), rnn.GRUCell(I, I)
     losses, h = [], None
@@ -256,7 +256,7 @@ def tied() -> Tensor:
 
 
 def used_outside() -> Tensor:
-    """A recurrent weight that a penalty and a preparation outside of time use too."""
+    """Use a recurrent weight in a penalty and in a preparation outside of time too."""
     engine.seed(7)
     unit = rnn.ElmanCell(I, I)
     h = engine.tanh(data(B, I) @ unit.weight_hh)
@@ -267,7 +267,7 @@ def used_outside() -> Tensor:
 
 
 def called_twice() -> Tensor:
-    """One module twice in a step, and in the next one."""
+    """Call one module twice in a step, and again in the next one."""
     engine.seed(7)
     linear = rnn.Linear(I, I)
     linear._name = "shared"
@@ -279,7 +279,7 @@ def called_twice() -> Tensor:
 
 
 def many_uses() -> Tensor:
-    """One value that a dozen others use at once."""
+    """Use one value in a dozen places at once."""
     x = engine.asarray([1.0, 2.0], requires_grad=True, name="x")
     parts = []
     for t in range(3):
@@ -290,7 +290,7 @@ def many_uses() -> Tensor:
 
 
 def same_input_twice() -> Tensor:
-    """Edges side by side."""
+    """Draw edges side by side."""
     h = engine.asarray([0.5, 0.25], requires_grad=True, name="h")
     for t in range(3):
         with engine.scope("square", t=t):
@@ -299,7 +299,7 @@ def same_input_twice() -> Tensor:
 
 
 def by_way_of_no_step() -> Tensor:
-    """What step 1 makes goes to step 2 by way of something outside of time."""
+    """Pass a value from step 1 to step 2 by way of an op outside of time."""
     w = engine.asarray([0.5], requires_grad=True, name="w")
     h, outside = w, w
     for t in range(4):

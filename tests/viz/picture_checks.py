@@ -40,7 +40,7 @@ class Area:
         return (self.x0 + self.x1) / 2, (self.y0 + self.y1) / 2
 
     def within(self, other: "Area", slack: float = SLACK) -> bool:
-        """Whether it lies inside of another."""
+        """Return whether this rectangle lies inside of another."""
         return (self.x0 >= other.x0 - slack and self.x1 <= other.x1 + slack
                 and self.y0 >= other.y0 - slack and self.y1 <= other.y1 + slack)  # fmt: skip
 
@@ -69,13 +69,13 @@ class Picture:
 
     @cached_property
     def box(self) -> dict[int, Area]:
-        """Boxes by key."""
+        """Return boxes by key."""
         return {box.key: box for box in self.boxes}
 
 
 @cache
 def extent(text: str, size: float, bold: bool) -> tuple[float, float, float]:
-    """Width, height above the line and depth below it of a line of text, in pixels.
+    """Return width, height above the line and depth below it of a line of text, in pixels.
 
     Characters that stand in squares, which DejaVu Sans lacks, are as wide as they are in all fonts.
     """
@@ -89,7 +89,7 @@ def extent(text: str, size: float, bold: bool) -> tuple[float, float, float]:
 
 
 def read(svg: str) -> Picture:
-    """The picture in an SVG document."""
+    """Read the picture in an SVG document."""
     root = ET.fromstring(svg)
     sheet = Area("sheet", *map(float, root.get("viewBox").split()))
     boxes, wires, bands, words = [], [], [], []
@@ -114,7 +114,7 @@ def _rectangle(part: ET.Element, what: str) -> Area:
 
 
 def _box(part: ET.Element, kind: str) -> tuple[Area, list[Area]]:
-    """A box, and the words in it."""
+    """Return a box, and the words in it."""
     inner, key = part.find(f"{SVG}g"), int(part.get("data-id"))
     x, y = map(float, NUMBER.findall(inner.get("transform")))
     rect = inner.find(f"{SVG}rect")
@@ -128,7 +128,7 @@ def _box(part: ET.Element, kind: str) -> tuple[Area, list[Area]]:
 
 
 def _words(part: ET.Element, kind: str, key: int = -1, dx: float = 0.0, dy: float = 0.0) -> Area:
-    """The ink of a line of text."""
+    """Return the ink of a line of text."""
     size, bold = float(part.get("font-size")), part.get("font-weight") == "bold"
     x, y = float(part.get("x")) + dx, float(part.get("y")) + dy
     runs = [
@@ -146,7 +146,7 @@ def _words(part: ET.Element, kind: str, key: int = -1, dx: float = 0.0, dy: floa
 
 
 def _letters(run: ET.Element) -> str:
-    """The letters of a part of a formula, without its title."""
+    """Return the letters of a part of a formula, without its title."""
     title = run.find(f"{SVG}title")
     return (run.text if title is None else title.tail) or ""
 
@@ -162,7 +162,7 @@ def _wire(part: ET.Element, kind: str) -> Wire:
 
 
 def faults(drawn: str | Picture) -> list[str]:
-    """Everything that is wrong with the geometry of an SVG or of what was read of it, in words."""
+    """Return all faults in the geometry of an SVG or of what was read of it, in words."""
     picture = read(drawn) if isinstance(drawn, str) else drawn
     found: list[str] = []
     for check in (boxes_on_boxes, wires_through_boxes, loose_ends, words_outside, words_on_words,
@@ -172,13 +172,13 @@ def faults(drawn: str | Picture) -> list[str]:
 
 
 def _edges(areas: Iterable[Area], shrink: float = 0.0) -> np.ndarray:
-    """x0, y0, x1, y1 of areas, (4, n), each drawn in by `shrink` on every side."""
+    """Return x0, y0, x1, y1 of areas, (4, n), each drawn in by `shrink` on every side."""
     rows = [(a.x0 + shrink, a.y0 + shrink, a.x1 - shrink, a.y1 - shrink) for a in areas]
     return np.array(rows, dtype=float).reshape(-1, 4).T
 
 
 def _meeting(a: np.ndarray, b: np.ndarray) -> Iterator[tuple[int, int]]:
-    """Each pair of rectangles, one of each set, that have room in common."""
+    """Yield each pair of rectangles, one of each set, that have room in common."""
     order = np.argsort(b[0], kind="stable")
     b = b[:, order]
     widest = float((b[2] - b[0]).max(initial=0.0))
@@ -200,13 +200,13 @@ def _meeting(a: np.ndarray, b: np.ndarray) -> Iterator[tuple[int, int]]:
 
 
 def boxes_on_boxes(picture: Picture) -> list[str]:
-    """Two boxes that overlap."""
+    """Return each two boxes that overlap."""
     own = _edges(picture.boxes)
     return [f"{picture.boxes[i]} and {picture.boxes[j]}" for i, j in _meeting(own, own) if i < j]
 
 
 def wires_through_boxes(picture: Picture) -> list[str]:
-    """A wire that runs inside of a box, be it one of its own ends."""
+    """Return each wire that runs inside of a box, be it one of its own ends."""
     segments = [
         (wire, p, q) for wire in picture.wires
         for p, q in zip(wire.points, wire.points[1:], strict=False)
@@ -224,7 +224,7 @@ def wires_through_boxes(picture: Picture) -> list[str]:
 
 
 def _passes(p: tuple[float, float], q: tuple[float, float], area: np.ndarray) -> bool:
-    """Whether a straight stretch has a point in a rectangle."""
+    """Return whether a straight stretch has a point in a rectangle."""
     low, high = 0.0, 1.0
     for axis in (0, 1):
         way = q[axis] - p[axis]
@@ -239,7 +239,7 @@ def _passes(p: tuple[float, float], q: tuple[float, float], area: np.ndarray) ->
 
 
 def loose_ends(picture: Picture) -> list[str]:
-    """A wire that does not begin at the edge of its source and end at that of its target."""
+    """Return each wire that does not begin at the edge of its source and end at its target."""
     found = []
     for wire in picture.wires:
         for key, (x, y) in ((wire.source, wire.points[0]), (wire.target, wire.points[-1])):
@@ -252,7 +252,7 @@ def loose_ends(picture: Picture) -> list[str]:
 
 
 def words_outside(picture: Picture) -> list[str]:
-    """Words that are wider or higher than their box, headings that are than their column."""
+    """Return words that are wider or higher than their box, and headings than their column."""
     found = [
         f"{word} in {picture.box[word.key]}" for word in picture.words
         if word.kind == "box" and not word.within(picture.box[word.key])
@@ -265,13 +265,13 @@ def words_outside(picture: Picture) -> list[str]:
 
 
 def words_on_words(picture: Picture) -> list[str]:
-    """Two lines of text of which one lies on the other."""
+    """Return each two lines of text of which one lies on the other."""
     own = _edges(picture.words, SLACK / 2)
     return [f"{picture.words[i]} and {picture.words[j]}" for i, j in _meeting(own, own) if i < j]
 
 
 def words_on_boxes(picture: Picture) -> list[str]:
-    """Words that lie on a box that is not theirs."""
+    """Return words that lie on the box of another."""
     found = []
     for i, j in _meeting(_edges(picture.words, SLACK / 2), _edges(picture.boxes, SLACK / 2)):
         word, box = picture.words[i], picture.boxes[j]
@@ -281,7 +281,7 @@ def words_on_boxes(picture: Picture) -> list[str]:
 
 
 def beyond_the_sheet(picture: Picture) -> list[str]:
-    """What is not on the sheet."""
+    """Return all that is not on the sheet."""
     ways = [Area(wire.title, min(x for x, _ in wire.points), min(y for _, y in wire.points),
                  max(x for x, _ in wire.points), max(y for _, y in wire.points))
             for wire in picture.wires]  # fmt: skip

@@ -13,7 +13,7 @@ UNARY = ("tanh", "exp", "sin", "negative", "square", "sigmoid")
 
 
 def random_graph(seed: int) -> Tensor:
-    """A random graph of vectors under random scopes: time may run anyhow, names are of any kind."""
+    """Return a random graph of vectors under random scopes, with times and names of any kind."""
     rng = np.random.default_rng(seed)
     ordered = rng.random() < 0.5  # in half of them later nodes stand in later steps
     times = TIMES[: rng.integers(1, len(TIMES) + 1)]
@@ -34,7 +34,7 @@ def _leaf(rng: np.random.Generator) -> Tensor:
 
 
 def _labels(rng: np.random.Generator, t: Any) -> dict[str, Any]:
-    """Labels as recurrences write them, and as nobody would."""
+    """Return labels as recurrences write them, and labels of other kinds."""
     labels: dict[str, Any] = {}
     if rng.random() < 0.8:
         labels["t"] = t

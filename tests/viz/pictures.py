@@ -14,7 +14,7 @@ SVG = "{http://www.w3.org/2000/svg}"
 
 
 def per_step(cell: rnn.Cell, steps: int, vocabulary: int = 5) -> list[Tensor]:
-    """The losses of a small model that is fed and judged step by step."""
+    """Return the losses of a small model that is fed and judged step by step."""
     embedding = rnn.Embedding(vocabulary, cell.input_size)
     head = rnn.Linear(next(iter(cell.state_size.values())), vocabulary)
     embedding._name, head._name, cell._name = "embedding", "head", "cell"
@@ -38,7 +38,7 @@ CELLS = {"elman": rnn.ElmanCell, "lstm": rnn.LSTMCell, "gru": rnn.GRUCell}
 
 
 def network(kind: str, steps: int) -> Tensor:
-    """The sum of the losses of a small seeded network."""
+    """Return the sum of the losses of a small seeded network."""
     engine.seed(3)
     return total(per_step(CELLS[kind](3, 4), steps))
 
@@ -73,7 +73,7 @@ class Line:
 
 
 def boxes(svg: str) -> list[Rect]:
-    """The boxes in an SVG, from the document alone."""
+    """Return the boxes in an SVG, from the document alone."""
     found = []
     for g in ET.fromstring(svg).iter(f"{SVG}g"):
         classes = (g.get("class") or "").split()
@@ -88,7 +88,7 @@ def boxes(svg: str) -> list[Rect]:
 
 
 def way(d: str) -> tuple[tuple[float, float], ...]:
-    """The points that a path goes through or bends at, from its commands M, m, l and q."""
+    """Return the points that a path goes through or bends at, from its commands M, m, l and q."""
     x = y = 0.0
     points = []
     for command, numbers in re.findall(r"([Mmlqz])([^Mmlqz]*)", d):
@@ -104,7 +104,7 @@ def way(d: str) -> tuple[tuple[float, float], ...]:
 
 
 def lines(svg: str) -> list[Line]:
-    """The wires in an SVG, from the document alone."""
+    """Return the wires in an SVG, from the document alone."""
     found = []
     for g in ET.fromstring(svg).iter(f"{SVG}g"):
         classes = (g.get("class") or "").split()

@@ -19,7 +19,7 @@ needs_graphviz = pytest.mark.skipif(
 
 
 def sketch(name: str = "name", title: str = "A sketch", *, turned: bool = True) -> Scene:
-    """Six boxes with all kinds of wires, a chart, a legend and notes; `name` is in all words."""
+    """Draw six boxes, wires of all kinds, a chart, a legend and notes; `name` is in all words."""
     boxes = (
         Box(0, 40, 80, 130, 56, "cell", ("LSTMCell", "∂h 0.012", name), f"cell\n{name}", "!"),
         Box(1, 280, 80, 130, 56, "op", (name,), name),
@@ -72,7 +72,7 @@ def sketch(name: str = "name", title: str = "A sketch", *, turned: bool = True) 
 
 
 def graph() -> nx.MultiDiGraph:
-    """A graph for the sketch, with attributes of all kinds."""
+    """Return a graph for the sketch, with attributes of all kinds."""
     made = nx.MultiDiGraph(level="op")
     for n in range(6):
         made.add_node(n, label=f"n{n}", t=n if n % 2 else None, shape=(n, 4), is_state=n > 4,
@@ -85,7 +85,7 @@ def graph() -> nx.MultiDiGraph:
 
 
 def pixels(png: bytes) -> np.ndarray:
-    """The picture as (height, width, 3) with values from 0 to 255."""
+    """Return the picture as (height, width, 3) with values from 0 to 255."""
     return np.round(imread(io.BytesIO(png))[..., :3] * 255)
 
 

@@ -30,13 +30,13 @@ def last_loss(kind: str = "elman", steps: int = 8, batch: int = 1) -> Tensor:
 
 
 def every_loss(kind: str = "elman", steps: int = 8, batch: int = 1) -> Tensor:
-    """The sum of a loss at every step."""
+    """Return the sum of a loss at every step."""
     y, _ = rnn.Recurrent(cell(kind))(engine.asarray(inputs(steps, batch)))
     return engine.sum(y**2)
 
 
 def turning(radius: float, steps: int = 8, hidden: int = 6, *, dtype: str = "float64") -> Tensor:
-    """A network that takes the gradient times `radius` at every step, and a gradient of norm 1.
+    """Return a network that scales the gradient by `radius` a step, and a gradient of norm 1.
 
     Its inputs are next to zero, so that the slope of tanh is 1; its matrix turns and stretches.
     """
@@ -55,7 +55,7 @@ def stacked(layers: int = 2, *, bidirectional: bool = False, steps: int = 8) -> 
 
 
 def spelled(word: str, kind: str = "elman") -> Tensor:
-    """The last loss of a model that is fed the letters of a word, named as in the examples."""
+    """Return the last loss of a model of the letters of a word, named as in the examples."""
     net = cell(kind)
     head = rnn.Linear(6, 2, dtype="float64")
     state = net.zero_state(1, like=head.weight)
@@ -69,7 +69,7 @@ def spelled(word: str, kind: str = "elman") -> Tensor:
 
 
 def dead(steps: int = 8, at: int = 3) -> Tensor:
-    """A network of rectified units that are all off after one step: nothing passes there."""
+    """Return a network of rectified units that are all off after one step: no gradient passes."""
     net = rnn.ElmanCell(4, 6, nonlinearity="relu", dtype="float64")
     net.weight_ih.data = np.abs(np.random.default_rng(0).normal(size=(6, 4)))
     x = np.abs(inputs(steps)) + 1.0
@@ -91,7 +91,7 @@ def broken(steps: int = 8, at: int = 3) -> Tensor:
 
 
 def padded() -> Tensor:
-    """A row of five steps in a sequence of eight."""
+    """Return a row of five steps in a sequence of eight."""
     net = rnn.Recurrent(cell("gru"))
     return engine.sum(net(engine.asarray(inputs(8)), lengths=[5])[0] ** 2)
 

@@ -33,7 +33,7 @@ CELLS = {
 
 
 def judged(name, steps, batch=2):
-    """The losses of every step of a cell with a head, in float64."""
+    """Return the losses of every step of a cell with a head, in float64."""
     engine.seed(5)
     cell, head = CELLS[name](), rnn.Linear(4, 2, dtype="float64")
     cell._name, head._name = "cell", "head"
@@ -108,7 +108,7 @@ def hop_graph(loss, source, target):
 
 
 def test_each_hop_is_the_derivative_with_all_else_held():
-    """Against one LSTM step run by hand from moved states."""
+    # Against one LSTM step run by hand from moved states.
     losses, cell, _ = judged("lstm", 4, batch=1)
     hops = hop_graph(losses[3], "L3", "h1")
     places = Places(engine.Graph.of(losses[3]))
@@ -412,7 +412,7 @@ def test_uses_of_a_parameter_are_bounded_where_they_are_measured(monkeypatch):
 
 
 def by_hand(steps=3, units=4):
-    """The losses of a recurrence without a cell, of a weight that is made of another."""
+    """Return the losses of a recurrence without a cell, of a weight that is made of another."""
     w = normal_leaf(units, units, name="W")
     made, h, losses = engine.permute_dims(w, (1, 0)), engine.ones((1, units), dtype="float64"), []
     for t in range(steps):

@@ -70,7 +70,7 @@ def matrix(source, target, names=False, **options):
 
 
 def estimators(steps, names=("bptt", "rtrl", "eprop", "tbptt:8"), costs=True, spoil=False):
-    """Cosines that fall, each at its own rate."""
+    """Return cosines that fall, each at its own rate."""
     cosines = {name: [math.exp(-k * t / 40) for t in range(steps)] for k, name in enumerate(names)}
     if spoil:
         for own in cosines.values():
@@ -130,7 +130,7 @@ CASES = {
 
 
 def words(svg):
-    """All lines of text of a picture, turned ones too."""
+    """Return all lines of text of a picture, turned ones too."""
     texts = ET.fromstring(svg).iter(f"{SVG}text")
     return [picture_checks._words(part, "chart") for part in texts]
 

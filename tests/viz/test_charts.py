@@ -346,7 +346,7 @@ def test_the_running_mean_does_not_lag():
 
 @pytest.mark.parametrize(("updates", "window"), [(50, None), (100, None), (90, 4), (90, 5), (7, 2)])
 def test_a_window_has_as_many_before_as_after(updates, window):
-    """A single large value moves the means of as many updates before it as after it."""
+    # A single large value moves the means of as many updates before it as after it.
     values = [0.0] * updates
     middle = updates // 2
     values[middle] = 1.0

@@ -27,13 +27,13 @@ def losses_of(net, x):
 
 
 def edges(diagram):
-    """(loss, k) -> the data of the edge."""
+    """Return the edges as (loss, k) -> data."""
     nodes = diagram.graph.nodes
     return {(a, nodes[b]["t"]): d for a, b, d in diagram.graph.edges(data=True)}
 
 
 def read(text):
-    """A number as pictures write it."""
+    """Format a number as pictures write it."""
     head, _, power = text.replace("−", "-").replace(",", "").partition("×10")
     digits = power.translate(str.maketrans("⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "-0123456789"))
     return float(head) * 10.0 ** int(digits or 0)
@@ -243,7 +243,7 @@ def test_gradients_that_are_zero_or_broken_are_said_to_be():
 
 
 def headline(diagram):
-    """All words of a picture: its first line may go on in a second."""
+    """Return all words of a picture, as its first line may go on in a second."""
     return " ".join(s.text for s in diagram.scene.shapes if isinstance(s, Words))
 
 
@@ -380,7 +380,7 @@ def test_summands_look_through_whatever_is_linear_in_numbers():
 
 
 def fading(steps=30, last=True):
-    """Losses of a network that forgets, and its recurrent weight."""
+    """Return losses of a network that forgets, and its recurrent weight."""
     engine.seed(3)
     cell = rnn.ElmanCell(3, 8)
     cell.weight_hh.data[...] *= 0.6
@@ -389,7 +389,7 @@ def fading(steps=30, last=True):
 
 
 def columns_of(diagram):
-    """The bars of a logarithmic picture: k -> (height with its sign, the number it tells)."""
+    """Return the bars of a logarithmic picture: k -> (signed height, the number in its title)."""
     zero = next(s.points[0][1] for s in diagram.scene.shapes
                 if isinstance(s, Line) and s.color == "#5f6368")  # fmt: skip
     found = {}

@@ -19,7 +19,7 @@ from viz.writers import svg
 
 
 def pictures():
-    """Every kind of shape, dim ones too, and real drawings of each."""
+    """Yield every kind of shape, dim ones too, and real drawings of each."""
     scene = sketch()
     pale = replace(
         scene,

@@ -18,7 +18,7 @@ STEPS = 6
 
 
 def recorded(device, kind="lstm", steps=STEPS):
-    """The model of the example, its losses over time, and their mean."""
+    """Return the model of the example, its losses over time, and their mean."""
     engine.seed(0)
     model = char_rnn.CharRNN(kind, 7, 3).to(device)
     ids = np.random.default_rng(0).integers(0, 7, 5 + steps + 1).tolist()

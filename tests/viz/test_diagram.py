@@ -33,7 +33,7 @@ def drawn():
 
 @pytest.fixture
 def alone(monkeypatch, tmp_path_factory):
-    """No Graphviz on the path."""
+    """Remove Graphviz from the path."""
     monkeypatch.setenv("PATH", str(tmp_path_factory.mktemp("empty")))
 
 
@@ -109,7 +109,7 @@ def test_it_writes_what_its_suffix_says(diagram, tmp_path):
     assert page.startswith("<!DOCTYPE html>")
     assert "a &lt;title&gt; &amp; more" in page
     asked = set(re.findall(r"https?://[^\"' <]*", page)) - {"http://www.w3.org/2000/svg"}
-    assert asked == set()  # nobody for anything
+    assert asked == set()
     assert diagram.to_html(str(tmp_path / "other.html")).read_text(encoding="utf-8") == page
     assert (tmp_path / "picture.dot").read_text(encoding="utf-8") == diagram.source
 

@@ -62,7 +62,7 @@ GOLDEN = sorted((Path(__file__).parent / "golden").glob("*.dot"))
 @needs_graphviz
 @pytest.mark.parametrize("path", GOLDEN, ids=lambda path: path.stem)
 def test_every_program_draws_the_golden_pictures_alike(path):
-    """Words in a background end Graphviz 2.43 in every layout but nop2."""
+    # Words in a background end Graphviz 2.43 in every layout but nop2.
     source = path.read_text(encoding="utf-8")
     expected = neato(source, "svg")
     assert b"<text" in expected

@@ -17,7 +17,7 @@ draw_double_backward = partial(viz.draw_double_backward, max_steps=6)  # all ste
 
 
 def network(steps):
-    """A loss on the graph, and the recurrent weight of its cell."""
+    """Return a loss on the graph, and the recurrent weight of its cell."""
     engine.seed(3)
     cell = rnn.ElmanCell(3, 4, dtype="float64")
     return total(per_step(cell, steps)), cell.weight_hh

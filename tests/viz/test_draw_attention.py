@@ -44,7 +44,7 @@ def only(loss, **options):
 
 
 def numbers(diagram):
-    """The numbers in fields: those at the axes are grey."""
+    """Return the numbers in fields: those at the axes are grey."""
     return [w.text for w in diagram.scene.shapes if isinstance(w, Words) and not w.bold
             and w.size == NUMBER and w.color != GREY]  # fmt: skip
 

@@ -40,7 +40,7 @@ def drawn():
 
 
 def role(diagram, kind):
-    """The boxes of a kind, in the order in which they were recorded."""
+    """Return the boxes of a kind, in the order in which they were recorded."""
     return [box for box in diagram.scene.boxes if diagram.graph.nodes[box.key]["kind"] == kind]
 
 
@@ -98,7 +98,7 @@ def along(a, b):
 
 
 def shared(wires):
-    """Pairs of wires of different sources that run along each other."""
+    """Return pairs of wires of different sources that run along each other."""
     found = []
     for one, other in combinations(wires, 2):
         stretches = product(pairwise(one.points), pairwise(other.points))
@@ -219,7 +219,7 @@ def test_nothing_is_left_out():
 
 
 def replayed(model, record, part, source, values):
-    """The value of a box where one of its sources has other values and the rest their own.
+    """Compute the value of a box with other values of one source and the old ones of the rest.
 
     Every op is computed again by its forward rule: no derivative rule takes part.
     """
@@ -243,7 +243,7 @@ def replayed(model, record, part, source, values):
 
 
 def difference(f, x, step=1e-6):
-    """The Jacobian of f at x by central differences."""
+    """Compute the Jacobian of f at x by central differences."""
     columns = []
     for i in range(x.size):
         moved = [x.copy() for _ in range(2)]
@@ -283,7 +283,7 @@ def test_factors_are_norms_of_differences(name):
 
 @pytest.mark.parametrize("name", ["LSTMCell", "GRUCell", "LayerNormLSTMCell", "ElmanJordanCell"])
 def test_the_title_has_the_norm_of_the_whole_step(name):
-    """The largest singular value of all new states by all old ones, from differences."""
+    # The largest singular value of all new states by all old ones, from differences.
     cell = in_float64(cells()[name])
     record = cell.recorded_step()
     (x,), old = record.inputs.values(), list(record.states.values())
@@ -304,7 +304,7 @@ def test_the_title_has_the_norm_of_the_whole_step(name):
 
 
 def travelled(cell, xs, weights):
-    """The states that each step takes in, and the joint norm of a last loss's gradient by them.
+    """Return the states into each step, and the joint norm of the gradient of a last loss by them.
 
     They are handed on as copies, so that h and c of one step are free of each other.
     """
@@ -347,7 +347,7 @@ def test_no_gradient_keeps_more_of_its_norm_than_the_title_says(name, seed):
 
 
 def joint(cell, x, states):
-    """The derivative of (h, c) after a step by both before it, row by row."""
+    """Return the derivative of (h, c) after a step by both before it, row by row."""
     old = [engine.asarray(s, requires_grad=True) for s in states]
     new = cell(engine.asarray(x), tuple(old))[1]
     rows = [engine.gradients(one[0, i], old) for one in new for i in range(one.shape[1])]

@@ -18,7 +18,7 @@ from viz.model.window import STEPS
 
 
 def draw_difference(a, b, *, level="op", **options):
-    """The picture of at most as many steps as any is, however wide that gets."""
+    """Draw as many steps as there are, however wide that gets."""
     options.setdefault("max_steps", STEPS.get(level))
     return viz.draw_difference(a, b, level=level, **options)
 
@@ -29,7 +29,7 @@ def network(cell=rnn.ElmanCell, steps=3, **options):
 
 
 def random_program(seed):
-    """A program that is much like its neighbours, with some ops left out and some others."""
+    """Return a program that is much like its neighbours, with some ops left out and some others."""
     rng = np.random.default_rng(seed)
     values = [engine.ones(2, requires_grad=True, name="x")]
     ops = [engine.sin, engine.exp, engine.tanh, lambda x: x * 2.0, lambda x: x + values[0]]
@@ -40,13 +40,13 @@ def random_program(seed):
 
 
 def counts_of_text(text):
-    """How many nodes the lines of a difference remove, add and change."""
+    """Count the nodes that the lines of a difference remove, add and change."""
     lines = [line for line in text.split("\n") if line and " return " not in f" {line[2:]}"]
     return [sum(line.startswith(sign) for line in lines) for sign in "-+~"]
 
 
 def names_only(lines):
-    """How many changed nodes have another class of cell or name of a variable, and are the same."""
+    """Count the changed nodes that differ only in the class of cell or name of a variable."""
     alone = 0
     for line in lines:
         parts = line.partition(": ")[2].split("; ")
@@ -194,7 +194,7 @@ def test_differences_in_steps_left_out_are_counted():
 
 
 def chain(steps, at=(), other=engine.sin):
-    """A chain of one op a step, another one at some of them."""
+    """Return a chain of one op a step, another one at some of them."""
     h = leaf(0.5, name="h")
     for t in range(steps):
         with engine.scope("cell", t=t):

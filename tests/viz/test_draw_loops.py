@@ -47,7 +47,7 @@ def test_an_affine_loop_says_its_kind_and_has_its_colour(cell, words):
      ("RWKV4Cell", "m, a, b z⁻¹ a, b diagonal")],
 )  # fmt: skip
 def test_of_several_states_on_one_edge_the_affine_ones_are_named(name, words):
-    """The others are a maximum of sums: the edge as a whole has not the colour."""
+    # The others are a maximum of sums: the edge as a whole has not the colour.
     svg = drawn(rnn.Recurrent(getattr(rnn, name)(3, 4)))
     assert f">{words}<" in svg
     assert AFFINE not in svg

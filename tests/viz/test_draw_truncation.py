@@ -31,13 +31,13 @@ NETS = {
 
 
 def draw_truncation(loss, cuts, *, level="cell", **options):
-    """The picture of at most as many steps as any is, however wide that gets."""
+    """Draw as many steps as there are, however wide that gets."""
     options.setdefault("max_steps", STEPS[level])
     return viz.draw_truncation(loss, cuts, level=level, **options)
 
 
 class Cut(NamedTuple):
-    """A cut of one's own."""
+    """A cut of a user."""
 
     state: str
     source: int
@@ -46,7 +46,7 @@ class Cut(NamedTuple):
 
 
 def with_gradient(steps, kind, k=None, k1=None, k2=None):
-    """The steps whose losses have a gradient at all, by the words of `rnn.truncated`."""
+    """Return the steps whose losses have a gradient at all, by the words of `rnn.truncated`."""
     if kind == "tail":
         return range(steps - k, steps)
     if kind != "window":
@@ -60,7 +60,7 @@ def weighted(y):
 
 
 def sums(loss, cuts, losses=None):
-    """The gradients of all nodes of a truncated loss, or of the list of the losses of all steps."""
+    """Return the gradients of all nodes of a truncated loss, or of the losses of all steps."""
     split = not isinstance(loss, engine.Tensor)
     graph = engine.Graph.of(*engine.expanded(*(loss if split else (loss,))))
     group = lambda node, slot: (node, slot)  # noqa: E731
@@ -127,7 +127,7 @@ def test_cuts_of_one_state_and_of_single_losses():
     x = leaf(normal(4, 1, 3))
 
     def run(detached):
-        """The losses of steps 1 and 3 where c is detached before step 2, for the last alone."""
+        """Return the losses of steps 1 and 3; for the last alone c is detached before step 2."""
         state, losses = cell.zero_state(1, like=x), []
         for t in range(4):
             with engine.scope(t=t):
@@ -170,7 +170,7 @@ def test_chunks_of_what_runs_backward_are_cut_too():
 
 
 def tangled(rng, steps):
-    """Losses of steps that reach back over one or several steps, some through sums of states."""
+    """Return losses of steps that reach back over several steps, some through sums of states."""
     x = leaf(normal(3), name="x")
     h, losses = [x * 1.0], []
     for t in range(steps):
@@ -185,7 +185,7 @@ def tangled(rng, steps):
 
 @pytest.mark.parametrize("seed", range(40))
 def test_losses_that_share_passes_have_each_its_own_cuts(seed):
-    """Any cuts for any losses, against a pass for every loss with its own cuts alone."""
+    # Any cuts for any losses, against a pass for every loss with its own cuts alone.
     rng = np.random.default_rng(seed)
     if seed % 2:
         x, losses = tangled(rng, 8)
@@ -221,7 +221,7 @@ def elman(steps):
 
 
 def count_paths(graph, weight):
-    """How many ways lead from a weight to any loss, by dynamic programming, cuts left out."""
+    """Count the paths from a weight to any loss by dynamic programming, without cut edges."""
     kept = nx.MultiDiGraph()
     kept.add_nodes_from(graph.nodes(data=True))
     kept.add_edges_from((a, b) for a, b, d in graph.edges(data=True) if not d["cut"])

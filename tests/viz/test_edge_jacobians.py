@@ -19,7 +19,7 @@ from viz.model.names import Places
 
 
 def norms(graph):
-    """The norms of edges, by the boxes that they join and what they bring."""
+    """Return the norms of edges, by the boxes that they join and the value they carry."""
     return {(a, b, d["label"]): d["jacobian_norm"] for a, b, d in graph.edges(data=True)
             if "jacobian_norm" in d}  # fmt: skip
 
@@ -52,7 +52,7 @@ def test_state_edges_have_the_norms_of_to_networkx():
 
 
 def test_the_edge_of_weights_is_the_closed_form():
-    """Of h = tanh(W e + b + V h' + d) by all four weights together."""
+    # Of h = tanh(W e + b + V h' + d) by all four weights together.
     loss = total(per_step(rnn.ElmanCell(3, 4), 3))
     graph = viz.draw_gradients(loss, max_steps=9).graph
     places = Places(engine.Graph.of(loss))
@@ -127,7 +127,7 @@ def test_large_pictures_have_fewer_norms_and_take_no_longer(monkeypatch):
 
 
 def by_op(made):
-    """The norms of the edges into what was made last but the sum of it, None for those without."""
+    """Return the norms of the edges into the last op but the sum, None for those without."""
     graph = viz.draw_gradients(engine.sum(made), level="op").graph
     node = list(graph)[-2]
     assert graph.nodes[node]["op"] == made.node.op.name

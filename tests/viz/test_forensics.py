@@ -36,7 +36,7 @@ def traces(diagram):
 
 @pytest.mark.parametrize("seed", range(30))
 def test_the_first_fault_is_that_of_brute_force(seed):
-    """Random programs in which some op makes something that is not finite, or none does."""
+    # Random programs in which some op makes something that is not finite, or none does.
     rng = np.random.default_rng(seed)
     values = [leaf(rng.normal(size=(2, 3))), leaf(np.abs(rng.normal(size=(2, 3))))]
     ops = [engine.sin, engine.exp, engine.log, engine.sqrt, engine.reciprocal,

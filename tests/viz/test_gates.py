@@ -36,7 +36,7 @@ def fields(diagram, name):
 
 
 def written_range(diagram, name):
-    """The smallest and the largest number beside the colours of a strip."""
+    """Return the smallest and the largest number beside the colours of a strip."""
     own = fields(diagram, name)
     top, bottom = min(f.y for f in own), max(f.y + f.h for f in own)
     right = max(f.x + f.w for f in own)
@@ -47,7 +47,7 @@ def written_range(diagram, name):
 
 
 def unit_numbers(diagram, name):
-    """The numbers of units at the left of a strip, from the top down."""
+    """Return the numbers of units at the left of a strip, from the top down."""
     own = fields(diagram, name)
     left, top, bottom = (min(f.x for f in own), min(f.y for f in own),
                          max(f.y + f.h for f in own))  # fmt: skip

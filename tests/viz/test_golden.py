@@ -1,6 +1,6 @@
 """Golden pictures: byte for byte what was looked at, under two hash seeds.
 
-`make golden` writes them anew; look at them before they are committed.
+`make golden` writes them again; look at them before they are committed.
 """
 
 import os

@@ -36,7 +36,7 @@ CELLS = {
 
 
 def differences(f, x, eps=1e-6):
-    """The Jacobian of a function of arrays by central differences: out.shape + x.shape."""
+    """Return the Jacobian of a function of arrays by central differences: out.shape + x.shape."""
     columns = []
     for place in np.ndindex(x.shape):
         step = np.zeros_like(x)
@@ -298,7 +298,7 @@ class Leaky(rnn.Cell):
 
 
 def test_a_first_state_that_left_no_trace_is_not_made_up():
-    """0.9 * h with zeros that need no gradient is not on the graph."""
+    # 0.9 * h with zeros that need no gradient is not on the graph.
     x = engine.asarray(normal(T, B, I))
     (run,) = state_runs(rnn.Recurrent(Leaky())(x)[0])
     assert run.before is None

@@ -24,7 +24,7 @@ def layer(cell, **options):
 
 
 def norms(diagram):
-    """The norms by k and t."""
+    """Return the norms by k and t."""
     return {(d["k"], d["t"]): d["jacobian_norm"] for *_, d in diagram.graph.edges(data=True)}
 
 

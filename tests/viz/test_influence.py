@@ -20,7 +20,7 @@ from viz.labels import figure
 
 
 def inputs(net: LanguageModel, text: str = TEXT) -> engine.Tensor:
-    """The embedded text (T, 1, I)."""
+    """Return the embedded text (T, 1, I)."""
     return net.embedding(V.encode(text)[:, None]).detach()
 
 

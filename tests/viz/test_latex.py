@@ -26,7 +26,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
 
 
 def normed(x: Any) -> Any:
-    """A layer norm without gain and bias."""
+    """Return a layer norm without gain and bias."""
     return (x - x.mean(-1, keepdims=True)) / np.sqrt(x.var(-1, keepdims=True) + 1e-5)
 
 
@@ -133,7 +133,7 @@ W = np.linspace(-0.4, 0.6, SIZE * SIZE).reshape(SIZE, SIZE)
 
 
 def _expression(rng: random.Random, depth: int, x: Any, h: Any) -> Any:
-    """A random expression of x, h and numbers; it stays finite."""
+    """Return a random expression of x, h and numbers; it stays finite."""
     if depth == 0:
         return rng.choice([x, h, x, h, 0.5, 2.0, -1.5])
     made = [_expression(rng, depth - 1, x, h) for _ in range(3)]
@@ -168,7 +168,7 @@ def test_random_expressions_print_what_they_compute(seed):
 
 
 def line(step: Callable[..., Any]) -> str:
-    """The right side of the equation that a step is."""
+    """Return the right side of the equation that a step is."""
 
     class Own(rnn.Cell):
         input_size, state_size = SIZE, {"h": SIZE}
@@ -220,7 +220,7 @@ def test_brackets(step, text):
 
 
 def cell(step: Callable[..., Any], states: tuple[str, ...] = ("h",)) -> str:
-    """The lines of a cell without parameters."""
+    """Return the lines of a cell without parameters."""
 
     class Own(rnn.Cell):
         input_size, state_size = SIZE, dict.fromkeys(states, SIZE)

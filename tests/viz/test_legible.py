@@ -27,14 +27,14 @@ STEPS = ("ElmanCell", "LSTMCell", "GRUCell", "two layers", "stacked", "lengths",
 
 
 def sizes(svg):
-    """The sizes of all letters as they are seen at most 800 pixels wide."""
+    """Return the sizes of all letters as seen in a width of at most 800 pixels."""
     root = ET.fromstring(svg)
     seen = min(float(root.get("width")), WIDTH) / float(root.get("viewBox").split()[2])
     return [float(text.get("font-size")) * seen for text in root.iter(f"{SVG}text")]
 
 
 def words(svg):
-    """The words in boxes and on wires."""
+    """Return the words in boxes and on wires."""
     return [word.what for word in read(svg).words if word.kind in ("box", "wire-label")]
 
 
@@ -58,7 +58,7 @@ def test_pictures_fit_into_800_pixels_with_letters_of_9(name, level):
      ("two layers both ways", "cell"), ("two layers both ways", "op")],
 )  # fmt: skip
 def test_wide_networks_fit_too_and_nothing_lies_on_something_else(name, level):
-    """With short names, close wires, and steps of the last block alone, as far as it takes."""
+    # With short names, close wires, and steps of the last block alone, as far as it takes.
     loss = loss_of(CASES[name]())
     for diagram in (viz.draw_unrolled(loss, level=level), viz.draw_gradients(loss, level=level)):
         fits(diagram)
@@ -113,7 +113,7 @@ def test_weights_are_the_last_to_go_and_a_note_says_so():
 
 
 def test_room_for_words_stands_only_where_words_stand():
-    """After the last step, before the sum, there are no words, and so there is no room for any."""
+    # After the last step, before the sum, there are no words, and so there is no room for any.
     net = rnn.Recurrent(rnn.LSTMCell(3, 4))
     loss = engine.sum(net(data(3, 2, 3))[0] ** 2)
     diagram = viz.draw_gradients(loss, max_steps=3, width=2000)
@@ -132,7 +132,7 @@ def test_more_width_shows_more_steps(pixels):
 
 
 def test_a_step_takes_90_pixels():
-    """An unrolled network of cells with their inputs and one weight, ten steps in a row."""
+    # An unrolled network of cells with their inputs and one weight, ten steps in a row.
     y, _ = rnn.Recurrent(rnn.GRUCell(2, 3))(data(10, 1, 2))
     picture = read(viz.draw_unrolled(y, width=1200).svg())
     middles = [(band.x0 + band.x1) / 2 for band in picture.bands]
@@ -156,7 +156,7 @@ def test_a_width_has_room_for_a_title(wrong):
 
 @pytest.mark.parametrize("name", STEPS)
 def test_no_number_is_said_twice(name):
-    """Not in a box and on the wire into it: where the one use of a state is all of its gradient."""
+    # Not in a box and on the wire into it: where the one use of a state is all of its gradient.
     diagram = viz.draw_gradients(loss_of(CASES[name]()))
     boxes = {box.key: box.lines for box in diagram.scene.boxes}
     numbers = {wire: found.group() for wire in diagram.scene.wires
@@ -168,7 +168,7 @@ def test_no_number_is_said_twice(name):
 
 
 def test_a_decade_is_the_same_ratio_of_widths_in_every_picture():
-    """For every gradient between states: width = 12 x 0.6 ** (decades below 1)."""
+    # For every gradient between states: width = 12 x 0.6 ** (decades below 1).
     seen = 0
     for loss in (network("elman", 7), network("gru", 6), network("lstm", 5) * 1e-3):
         diagram = viz.draw_gradients(loss, max_steps=10)
@@ -214,7 +214,7 @@ def test_gradients_that_explode_have_a_scale_that_holds_them():
 
 
 def test_rails_are_thin_and_full_ones_are_as_wide_as_their_sums():
-    """A trunk carries the sum of the uses on its right: held against gradients of copies."""
+    # A trunk carries the sum of the uses on its right: held against gradients of copies.
     engine.seed(3)
     x = data(4, 2, 3)
     cells = [rnn.ElmanCell(3, 4, dtype="float64") for _ in range(4)]
@@ -370,7 +370,7 @@ def test_a_picture_of_a_network_without_gradients_is_not_empty():
 
 
 def test_the_norms_of_all_steps_are_known_whatever_is_shown():
-    """Also of the steps left out: each against the gradient by that state."""
+    # Also of the steps left out: each against the gradient by that state.
     engine.seed(5)
     cell, h, states = rnn.GRUCell(2, 3, dtype="float64"), None, []
     for _ in range(20):

@@ -57,12 +57,12 @@ any_text = st.text(st.characters(exclude_categories=()) | st.sampled_from("<>&\"
 
 
 def shown(text: str) -> str:
-    """Text as a reader of XML sees it."""
+    """Return text as a reader of XML sees it."""
     return " ".join(clean(text).split())
 
 
 def made(name: str) -> Diagram:
-    """The sketch as the drawings would make it: short names in boxes, whole ones in titles."""
+    """Draw the sketch as the drawings do: short names in boxes, whole ones in titles."""
     scene = sketch(name, title=name)
     boxes = tuple(b._replace(lines=tuple(map(short, b.lines))) for b in scene.boxes)
     attributes = graph()
@@ -107,7 +107,7 @@ def test_json_is_valid_and_holds_the_name(name, tmp_path):
 
 
 def by_graphviz(source: str) -> ET.Element:
-    """What Graphviz understood, as it draws it."""
+    """Return the picture of Graphviz."""
     done = subprocess.run(
         ["neato", "-n2", "-Tsvg"], input=source.encode(), capture_output=True, check=True
     )
@@ -116,7 +116,7 @@ def by_graphviz(source: str) -> ET.Element:
 
 
 def said(root: ET.Element, node: str) -> list[str]:
-    """The lines of text on a node."""
+    """Return the lines of text on a node."""
     (group,) = [
         g for g in root.iter(f"{SVG}g")
         if g.get("class") == "node" and g.find(f"{SVG}title").text == node

@@ -33,7 +33,7 @@ EXACT = Context(prec=200, Emax=10**9, Emin=-(10**9))
 
 
 def read(text):
-    """A printed number, exactly."""
+    """Parse a printed number, exactly."""
     head, _, power = text.partition("×10")
     return EXACT.scaleb(Decimal(head), int(power.translate(RAISED) or 0))
 
@@ -43,7 +43,7 @@ def texts(svg):
 
 
 def printed(diagram):
-    """The factors in the SVG, on wires and in boxes, and the product under it, as numbers."""
+    """Return the factors in the SVG, on wires and in boxes, and the product under it."""
     words = texts(diagram.svg())
     factors = [read(one) for text in words if FACTORS.fullmatch(text)
                for one in re.findall(rf"×({NUMBER})(?!0)", text)]  # fmt: skip
@@ -61,7 +61,7 @@ def rounded_as(value, text):
 
 
 def check(diagram):
-    """That what is printed along the path multiplies, and is that of the path; its length."""
+    """Check the printed product along the path against that of the path; return its length."""
     ((path, carried),) = diagram.graph.graph["paths"].strongest
     factors, product = printed(diagram)
     assert rounded_as(multiply(factors), product), (factors, product)
@@ -72,7 +72,7 @@ def check(diagram):
 
 
 def targets(places):
-    """States by name, each tensor once, and parameters."""
+    """Return states by name, each tensor once, and parameters."""
     states, weights = {}, []
     for name, (kind, own) in places.names.items():
         if kind == "state":
@@ -127,7 +127,7 @@ KINDS = {
 
 
 def losses_of(kind, size, steps=6, zeros=False):
-    """A loss a step, in float64; with `zeros` the weights are zero, and so are some norms."""
+    """Return a loss a step in float64; with `zeros` the weights and some norms are zero."""
     inputs, batch, units = SIZES[size]
     engine.seed(5)
     cell = KINDS[kind](inputs, units, dtype="float64")
@@ -181,7 +181,7 @@ def test_equations_under_pictures_of_several_paths_hold(kind, which):
 
 
 def by_column(diagram):
-    """The numbers in boxes by step and value: {(3, "c"): 0.063}."""
+    """Return the numbers in boxes by step and value: {(3, "c"): 0.063}."""
     times = {key: data.get("t") for key, data in diagram.graph.nodes(data=True)}
     found = {}
     for box in boxes(diagram.svg()):
@@ -298,7 +298,7 @@ def test_the_legend_says_what_the_signs_are():
 
 
 def test_factors_of_two_digits_would_not_multiply():
-    """The check of products can fail."""
+    # The check of products can fail.
     diagram = draw_bptt_path(network("lstm", 6), "L5", "h2", which="strongest")
     factors, product = printed(diagram)
     plain = [Decimal(f"{one:.2g}") for one in factors]

@@ -31,7 +31,7 @@ def random_dag(seed, nodes=8, edges=16):
 
 
 def every_path(graph, a, b):
-    """All paths as lists of edges, by recursion."""
+    """Find all paths as lists of edges, by recursion."""
     if a == b:
         return [[]]
     return [[edge, *rest] for edge in graph.out_edges(a, keys=True)
@@ -253,7 +253,7 @@ def test_losses_that_are_added_up_on_the_way():
 
 
 def test_the_loss_of_one_output_is_what_the_whole_takes_from_it():
-    """With the loss over a stack L5 has the gradient that comes in through output 5."""
+    # With the loss over a stack L5 has the gradient that comes in through output 5.
     net, x = rnn.Recurrent(rnn.GRUCell(3, 4, dtype="float64")), engine.asarray(normal(6, 2, 3))
     (y,) = engine.expanded(net(x)[0])
     loss = engine.sum(engine.tanh(y) ** 2) * 0.5
@@ -403,7 +403,7 @@ def test_parameters_without_a_name_are_counted():
 
 
 def shown(x, level, *kinds):
-    """The labels of a picture's boxes of some kinds, in order."""
+    """Return the labels of a picture's boxes of some kinds, in order."""
     return [d["full"] for _, d in viz.to_networkx(x, level).nodes(data=True) if d["kind"] in kinds]
 
 

@@ -23,7 +23,7 @@ def check(diagram):
 
 @pytest.mark.parametrize("level", ["op", "gate", "cell", "rolled"])
 def test_edges_side_by_side_are_drawn_apart(level):
-    """Two edges between the same boxes are two lines, forward and backward."""
+    # Two edges between the same boxes are two lines, forward and backward.
     for name in ("same input twice", "skips"):
         for diagram in drawings(CASES[name](), (level,)):
             seen: dict = {}
@@ -71,13 +71,13 @@ def sound():
 
 
 def planted(svg, kind, more):
-    """The kinds of faults after something was drawn over a sound picture."""
+    """Return the kinds of faults after a shape was drawn over a sound picture."""
     found = faults(svg.replace("</svg>", f"{more}</svg>"))
     assert any(fault.startswith(kind) for fault in found), found
 
 
 def wire(source, target, d, tip):
-    """An edge of the picture as `viz` writes it."""
+    """Return an edge of the picture as `viz` writes it."""
     return (
         f'<g class="edge forward" data-source="{source}" data-target="{target}"><title>a</title>'
         f'<path d="{d}" stroke-width="1"/><path d="M0 0m{tip[0]} {tip[1]}l1 1l1 1z"/></g>'

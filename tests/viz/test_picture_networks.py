@@ -32,7 +32,7 @@ DRAWN = crossed(CASES, LEVELS)
 
 @lru_cache(maxsize=1)  # tests of one drawing run one after another
 def drawn(name, level):
-    """The drawings of a network at a level, with what is read of each."""
+    """Return the drawings of a network at a level, with what is read of each."""
     made = drawings(CASES[name](), (level,))
     return [(diagram, read(diagram.svg())) for diagram in made]
 

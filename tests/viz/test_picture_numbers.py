@@ -23,7 +23,7 @@ RANDOM_CELLS = ("RecurrentDropout", "VariationalDropout", "WeightDropout", "Zone
 
 
 def norm(*arrays):
-    """The Euclidean norm of arrays, or tensors, taken together."""
+    """Return the Euclidean norm of arrays, or tensors, taken together."""
     flat = [np.asarray(a.numpy() if isinstance(a, engine.Tensor) else a).ravel() for a in arrays]
     return float(np.linalg.norm(np.concatenate([a.astype("float64") for a in flat])))
 
@@ -33,7 +33,7 @@ def near(value):
 
 
 def cell_of(name, seed=5):
-    """A cell in float64, alike for the same name."""
+    """Return a cell in float64, alike for the same name."""
     engine.seed(seed)
     kind = CELLS[name]
     if name == "Wrapper":
@@ -55,7 +55,7 @@ def inputs(t):
 
 
 def unrolled(cells, name="cell"):
-    """The sum of the losses of steps, each by a cell of its own where there are several."""
+    """Return the sum of the losses of steps, each by a separate cell where there are several."""
     h, losses = None, []
     for t in range(T):
         cell = cells[t % len(cells)]
@@ -68,7 +68,7 @@ def unrolled(cells, name="cell"):
 
 
 def copies(name):
-    """A cell for each step with weights of its own, all alike."""
+    """Return a cell for each step with separate weights, all alike."""
     cells = [cell_of(name) for _ in range(T)]
     for cell in cells[1:]:
         for one, other in zip(cells[0].parameters(), cell.parameters(), strict=True):
@@ -77,12 +77,12 @@ def copies(name):
 
 
 def boxes(graph, **wanted):
-    """The nodes of a picture with these attributes."""
+    """Return the nodes of a picture with these attributes."""
     return [n for n, d in graph.nodes(data=True) if all(d.get(k) == v for k, v in wanted.items())]
 
 
 def edge(graph, a, b):
-    """The norms of the edges from one box to another."""
+    """Return the norms of the edges from one box to another."""
     return sorted(d["grad_norm"] for d in graph.get_edge_data(a, b).values())
 
 
@@ -128,7 +128,7 @@ def test_the_whole_gradient_of_the_weights_is_that_of_finite_differences(name):
 
 
 def by_hand(to_next, to_loss, start=0):
-    """The loss of an Elman network of which the state after step 1 has a copy for each use."""
+    """Return the loss of an Elman network with a copy of the state after step 1 for each use."""
     cell = cell_of("ElmanCell")
     h, losses = None, []
     for t in range(T):
@@ -201,7 +201,7 @@ def test_a_cell_has_the_gradient_of_each_of_its_states(name):
 
 
 def scalars(seed):
-    """A random graph of numbers in which every derivative is positive: nothing cancels."""
+    """Return a random graph of numbers in which every derivative is positive: nothing cancels."""
     rng = np.random.default_rng(seed)
     made = [engine.asarray(float(v), dtype="float64", requires_grad=True)
             for v in rng.uniform(0.2, 0.9, size=3)]  # fmt: skip

@@ -46,13 +46,13 @@ ALL = 10_000  # steps: no window
 
 
 def loss_of(x):
-    """What gradients are drawn of: the first output, where it is a number with a gradient."""
+    """Return the output to differentiate: the first, where it is a number with a gradient."""
     one = x.outputs[0] if isinstance(x, engine.Graph) else x
     return one if one.requires_grad and one.shape == () else None
 
 
 def drawings(x, levels=LEVELS):
-    """The drawings of a graph without a window: at each level plain, then with gradients."""
+    """Yield the drawings of a graph without a window: at each level plain, then with gradients."""
     for level in levels:
         yield viz.draw_unrolled(x, level=level, max_steps=ALL)
         if loss_of(x) is not None:
@@ -60,12 +60,12 @@ def drawings(x, levels=LEVELS):
 
 
 def whole(x):
-    """The recorded graph with the steps of fused recurrences put back."""
+    """Return the recorded graph with the steps of fused recurrences put back."""
     return engine.Graph.of(*engine.expanded(*(x.outputs if isinstance(x, engine.Graph) else (x,))))
 
 
 def check_op_level(x):
-    """The picture at the level of ops has the nodes and edges of the graph, no more, no less."""
+    """Check that the picture at the level of ops has exactly the nodes and edges of the graph."""
     graph, drawn = whole(x), viz.to_networkx(x, "op")
     assert sorted(drawn) == list(range(len(graph)))
     told = [(d["op"], d["shape"], d["dtype"]) for _, d in sorted(drawn.nodes(data=True))]
@@ -78,7 +78,7 @@ def check_op_level(x):
 
 
 def check_drawn(diagram, picture=None):
-    """A box for each node and a wire for each edge, in the SVG and in the DOT; red ones besides.
+    """Check for a box for each node and a wire for each edge, in the SVG and in the DOT.
 
     `picture` is what was read of the SVG, where it was read before.
     """
@@ -99,7 +99,7 @@ def check_drawn(diagram, picture=None):
 
 
 def dot(source):
-    """The nodes and the edges of a DOT text, by what it declares."""
+    """Return the nodes and the edges of a DOT text, by what it declares."""
     nodes = [int(n) for n in re.findall(r"^\tn(\d+) \[", source, re.M)]
     found = re.findall(r"^\tn(\d+) -> n(\d+) \[", source, re.M)
     return nodes, [(int(a), int(b)) for a, b in found]
@@ -341,7 +341,7 @@ def test_what_cannot_be_drawn_is_refused_by_name():
 
 
 def check_files(diagram, folder):
-    """JSON and GraphML give the graph back: nodes, edges, and every attribute in its kind."""
+    """Check that JSON and GraphML give back nodes, edges, and every attribute in its kind."""
     drawn = diagram.graph
     held = json.loads(diagram.render(folder / "a.json").read_text(encoding="utf-8"))
     by_json = nx.node_link_graph(held, edges="edges")
@@ -381,7 +381,7 @@ STABLE = ("attention", "tied", "two layers both ways", "lengths", "called twice"
 
 
 def digest() -> str:
-    """One number for all files of many pictures: of a stable program it never changes."""
+    """Return one number for all files of many pictures, the same in every run."""
     found = hashlib.sha256()
     made = [CASES[name]() for name in STABLE]
     for i, x in enumerate([*made, *map(random_graph, range(16))]):
@@ -437,7 +437,7 @@ def test_files_and_times_are_linear_in_the_steps(level, most):
     first(2, [(level, most) for most in (600, 1_200) for level in ("op", "cell")]),
 )
 def test_work_is_linear_after_a_change_in_place(level, most):
-    """A stack has as many inputs as steps: who asks for one must not look at them all."""
+    # A stack has as many inputs as steps: a question about one must not look at them all.
     draw = viz.draw_gradients if level == "cell" else viz.draw_unrolled
     changed = engine.ones(3)
     used = changed * leaf(1.0)

@@ -120,7 +120,7 @@ def wires(diagram, kind="backward"):
 
 
 def dead_network():
-    """Half of the uses of each state are dead."""
+    """Return a network in which half of the uses of each state are dead."""
     w = engine.asarray([[0.5, 0.2], [-0.3, 0.4]], dtype="float64", requires_grad=True, name="w")
     h, losses = engine.asarray([[1.0, -1.0]], dtype="float64"), []
     for t in range(4):
@@ -145,7 +145,7 @@ def test_marks_of_dead_edges_are_on_no_live_wire_s_stretch(level):
 
 
 def runs(wire, place):
-    """Whether a wire goes through a place."""
+    """Return whether a wire goes through a place."""
     x, y = place
     return any(
         min(ax, bx) - 0.5 <= x <= max(ax, bx) + 0.5 and min(ay, by) - 0.5 <= y <= max(ay, by) + 0.5
@@ -191,7 +191,7 @@ def test_words_without_room_are_counted_and_stand_in_titles(monkeypatch):
 
 @pytest.mark.parametrize("level", ["op", "gate", "cell"])
 def test_states_are_named_on_their_way_to_the_next_step(level):
-    """Also where they do not run straight: once for all edges that run together."""
+    # Also where they do not run straight: once for all edges that run together.
     diagram = viz.draw_unrolled(network("lstm", 3), level=level, max_steps=3)
     labels = [wire.label for wire in wires(diagram, "time") if wire.label]
     assert sorted(labels) == ["c", "c", "h", "h"]

@@ -140,7 +140,7 @@ def test_a_letter_that_no_font_has_is_warned_of(kind):
 
 
 def test_the_warning_names_the_line_that_renders(tmp_path):
-    """Pictures with words on their side are matplotlib's, others Graphviz's where it is there."""
+    # Pictures with words on their side are matplotlib's, others Graphviz's where it is there.
     letter = "\U0001093f"  # Lydian; what is for private use is a space in diagrams
     if not fonts.missing([letter]) or fonts._listed(letter):
         pytest.skip("a font at hand is Lydian")

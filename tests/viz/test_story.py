@@ -47,7 +47,7 @@ def adds(diagram):
 
 
 def by_hand(net, x, loss_of):
-    """The states of an explicit loop, and the gradients of a loss of its outputs by them."""
+    """Return the states of an explicit loop, and the gradients by them of a loss of its outputs."""
     state, states, ys = net.zero_state(x.shape[1], like=net.weight_hh), [], []
     for x_t in x:
         y, state = net(engine.asarray(x_t), state)
@@ -79,7 +79,7 @@ def test_norms_are_those_of_a_loop_by_hand(kind, batch, which):
 
 @pytest.mark.parametrize("which", LOSSES)
 def test_norms_are_those_of_the_oracle(which):
-    """dL/dh_t is what the textbook's BPTT gives for the initial state of the steps after t."""
+    # dL/dh_t is what the textbook's BPTT gives for the initial state of the steps after t.
     net, x = cell(), inputs(6)
     p = {name: w.numpy() for name, w in net.named_parameters()}
     zero = np.zeros((1, 6))
@@ -94,7 +94,7 @@ def test_norms_are_those_of_the_oracle(which):
 
 
 def test_norms_are_those_of_finite_differences():
-    """One unit, three steps: h' = tanh(w x + u h), L = h_2."""
+    # One unit, three steps: h' = tanh(w x + u h), L = h_2.
     w, u, x = 0.7, 1.3, [0.4, -0.2, 0.5]
     weight = engine.asarray([[u]], dtype="float64", requires_grad=True, name="u")
     h = engine.zeros((1, 1), dtype="float64")
@@ -180,7 +180,7 @@ def test_bars_are_the_contributions_of_a_probe(kind):
 
 
 def test_what_enters_is_the_direct_derivative_of_each_loss():
-    """∂L/∂h_t is that of the loss of step t alone, of a state that is held."""
+    # ∂L/∂h_t is that of the loss of step t alone, of a state that is held.
     diagram = viz.draw_story(every_loss("elman", 5))
     y, _ = rnn.Recurrent(cell())(engine.asarray(inputs(5)))
     for t, own in enumerate(y.numpy()):
@@ -209,7 +209,7 @@ def test_a_kept_state_hands_the_gradient_of_the_final_state_on_unchanged():
 
 
 def test_layers_and_directions_have_the_gradients_of_loops_by_hand():
-    """Two layers of two directions, each step by step: four chains."""
+    # Two layers of two directions, each step by step: four chains.
     engine.seed(5)
     net = rnn.LSTM(4, 6, 2, bidirectional=True, dtype="float64")
     weights = dict(net.named_parameters())
@@ -299,7 +299,7 @@ def test_the_title_of_gradients_that_die_or_break():
 
 
 def test_a_zero_that_may_be_too_small_for_its_dtype_is_not_called_exact():
-    """Radius 10⁻³ over 18 steps: 10⁻⁵¹ at the first state, which float32 cannot hold."""
+    # Radius 10⁻³ over 18 steps: 10⁻⁵¹ at the first state, which float32 cannot hold.
     small, large = (viz.draw_story(turning(1e-3, 18, dtype=d)) for d in ("float32", "float64"))
     assert norms(small)[0] == 0
     assert norms(large)[0] == pytest.approx(1e-51, rel=1e-6)
@@ -320,7 +320,7 @@ def test_a_zero_that_no_path_leads_to_is_exact():
 
 
 def test_infinite_and_nan_gradients_are_told_apart():
-    """The root of a zero state: its slope is infinite, and NaN before it."""
+    # The root of a zero state: its slope is infinite, and NaN before it.
     u = leaf("U", 4, 4)
     h = engine.ones((1, 4))
     for t in range(6):
@@ -474,7 +474,7 @@ def test_blocks_follow_each_other_on_the_axis():
 
 
 def test_a_state_that_only_the_loss_reads_is_there():
-    """Of the last step the loss reads c and not h: h has no gradient, c has that of the loss."""
+    # Of the last step the loss reads c and not h: h has no gradient, c has that of the loss.
     _, (_, c) = rnn.LSTM(4, 6, dtype="float64")(engine.asarray(inputs(4)))
     diagram = viz.draw_story(engine.sum(c))
     assert norms(diagram, "c")[-1] == pytest.approx(math.sqrt(6))
@@ -527,7 +527,7 @@ def test_a_network_that_is_called_twice_has_a_node_for_each_state():
 
 
 def test_what_enters_on_the_way_is_not_called_growth():
-    """The lower layer of a stack takes in what the upper one sends down at every step."""
+    # The lower layer of a stack takes in what the upper one sends down at every step.
     diagram = viz.draw_story(stacked(2))
     beside = words(diagram)
     first, last = (diagram.graph.nodes[f"c{t}_l0"]["norm"] for t in (0, 7))
@@ -587,7 +587,7 @@ def test_one_network_has_one_picture():
 
 
 def calls(steps):
-    """How many Python calls a picture takes: a measure of time that is the same everywhere."""
+    """Count the Python calls that a picture takes, a measure that is the same on any machine."""
     loss = last_loss("lstm", steps)
     profile = cProfile.Profile()
     profile.runcall(lambda: viz.draw_story(loss).svg())

@@ -51,7 +51,7 @@ def tall(points):
 
 
 def boxes(diagram):
-    """The middle of each box by what is written in it."""
+    """Return the middle of each box by its text."""
     found = {}
     for line in lines_of(diagram):
         if line.fill == BOX:
@@ -64,7 +64,7 @@ def boxes(diagram):
 
 
 def ribbons(diagram):
-    """(norm at the tail, norm at the head) -> (width at the tail, width at the neck)."""
+    """Return (norm at the tail, norm at the head) -> (width at the tail, width at the neck)."""
     found = {}
     for line in lines_of(diagram):
         told = re.fullmatch(r"‖dL/d.+?‖ = (\S+) to ‖dL/d.+?‖ = (\S+)", line.title)
@@ -83,7 +83,7 @@ def test_nothing_lies_on_anything_and_all_of_it_is_on_the_sheet(name, width):
 
 @pytest.mark.parametrize("name", [name for name in PICTURES if name != "two long ones"])
 def test_no_words_are_cut_at_the_smallest_width(name):
-    """But for a network that its user gives a longer name than fits."""
+    # But for a network that its user gives a longer name than fits.
     diagram = drawn(name, width=LEAST)
     words = [diagram.scene.title, *(w.text for w in words_of(diagram))]
     assert [text for text in words if "…" in text] == []
@@ -106,7 +106,7 @@ def test_no_text_is_smaller_than_nine_pixels(name):
 
 @pytest.mark.parametrize("name", PICTURES)
 def test_numbers_at_points_lie_on_no_line_and_no_dot(name):
-    """The curves, their dots and the bars: a number may stand on faint rules only."""
+    # The curves, their dots and the bars: a number may stand on faint rules only.
     diagram = drawn(name)
     words = [w for w in read(diagram.svg()).words if w.kind == "chart"]
     strokes = [s for s in lines_of(diagram)
@@ -125,7 +125,7 @@ def test_numbers_at_points_lie_on_no_line_and_no_dot(name):
 
 @pytest.mark.parametrize("radius", [0.1, 0.01, 0.3])
 def test_ribbons_are_six_tenths_as_wide_a_decade(radius):
-    """The norms are 1, radius, radius², …: the widths have one ratio, that of the scale."""
+    # The norms are 1, radius, radius², …: the widths have one ratio, that of the scale.
     found = ribbons(viz.draw_story(turning(radius)))
     kept = [(a, b) for a, b in found if b > 1e-6]
     assert len(kept) >= 2
@@ -223,7 +223,7 @@ def test_what_is_not_finite_is_black_and_says_so():
 
 @pytest.mark.parametrize("name", ["elman", "lstm", "letters", "T = 16"])
 def test_no_number_is_written_twice(name):
-    """Each norm once, at its point; not in the title, beside a stub or at the chain."""
+    # Each norm once, at its point; not in the title, beside a stub or at the chain.
     diagram = drawn(name)
     shown = [w.text for w in words_of(diagram)]
     black = [w.text for w in words_of(diagram) if w.color == "#202124"]
@@ -278,7 +278,7 @@ def test_any_number_of_steps_fits(steps):
 
 
 def test_a_long_ribbon_follows_every_step():
-    """At 200 steps its outline has a point at each of them, as wide as the norm there."""
+    # At 200 steps its outline has a point at each of them, as wide as the norm there.
     loss = every_loss("gru", 200)
     (row,) = measured(loss, "", None)
     norms = row.tracks[0].norms
@@ -301,7 +301,7 @@ def test_a_long_ribbon_follows_every_step():
 
 
 def random_loss(rng):
-    """A loss of a random stack of layers, and the arguments that made it."""
+    """Return a loss of a random stack of layers, and the arguments that made it."""
     kind = str(rng.choice(["RNN", "LSTM", "GRU"]))
     layers, both, steps = int(rng.integers(1, 4)), bool(rng.random() < 0.3), int(rng.choice(STEPS))
     batch, hidden = int(rng.integers(1, 4)), int(rng.integers(1, 7))

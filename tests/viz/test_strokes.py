@@ -15,7 +15,7 @@ from viz.writers import primitives, svg
 
 
 def words_of(text: str) -> list[tuple]:
-    """Every line of text in an SVG: where it is, how large, what it says."""
+    """Return every line of text in an SVG: its place, size and words."""
     found = []
 
     def collect(group, x, y):
@@ -37,7 +37,7 @@ def words_of(text: str) -> list[tuple]:
 
 
 def ends_of(path: str) -> list[tuple[float, float]]:
-    """The ends of the pieces of an SVG path, from commands with or without capitals."""
+    """Return the ends of the pieces of an SVG path, from commands with or without capitals."""
     found, x, y = [], 0.0, 0.0
     for command, rest in re.findall(r"([MLQmlq])([^MLQmlqZz]*)", path):
         *_, px, py = (float(n) for n in re.findall(r"-?\d+(?:\.\d+)?", rest))
@@ -69,7 +69,7 @@ def test_strokes_have_their_lines_where_the_svg_has_them():
 
 
 def near(a, b) -> bool:
-    """Whether two lines of points are the same, repeated points and rounding aside."""
+    """Return whether two lines of points are the same but for repeated points and rounding."""
     a, b = ([p for i, p in enumerate(c) if i == 0 or math.dist(p, c[i - 1]) > 0.1] for c in (a, b))
     return len(a) == len(b) and all(math.dist(*pair) < 0.05 for pair in zip(a, b, strict=True))
 

@@ -174,7 +174,7 @@ def test_edges_of_states_carry_the_norm_of_the_jacobian():
 
 
 def encoder_decoder(steps: int = 4, written: int = 3) -> tuple[engine.Tensor, list[np.ndarray]]:
-    """A GRU that reads and one that writes, which attends to what was read; and the weights."""
+    """Return a GRU that reads, one that writes with attention to the first, and the weights."""
     engine.seed(2)
     reader, writer = rnn.GRUCell(3, 4), rnn.GRUCell(3, 4)
     reader._name, writer._name = "reader", "writer"
@@ -230,7 +230,7 @@ def test_blocks_stand_side_by_side_joined_by_a_context_edge():
 
 @pytest.mark.parametrize("steps", [3, 12])
 def test_a_deep_stack_both_ways_keeps_its_cells(steps):
-    """What joins the directions between layers is several ops at each step, one after another."""
+    # What joins the directions between layers is several ops at each step, one after another.
     net = rnn.LSTM(2, 3, num_layers=4, bidirectional=True)
     y, _ = net(engine.ones((steps, 1, 2)))
     rolled = Counter(d["kind"] for _, d in viz.draw_rolled(y).graph.nodes(data=True))

@@ -35,7 +35,7 @@ def diagram(request, loss):
 
 
 def pierced(svg: str) -> list[tuple]:
-    """Each stretch of a wire that runs inside a box that is not one of its ends."""
+    """Return each stretch of a wire that runs inside a box that is not one of its ends."""
     found, standing = [], boxes(svg)
     for line in lines(svg):
         for (ax, ay), (bx, by) in zip(line.points, line.points[1:], strict=False):

@@ -32,7 +32,7 @@ def lstm(w, state, x):
 
 
 def reset_before(w, h, x):
-    """Two products, one after the other."""
+    """Take two products, one after the other."""
     u_r, u_z, u_n = engine.split(engine.linear(x, w["W"], w["b"]), 3, axis=-1)
     r = engine.sigmoid(u_r + engine.linear(h, w["R"]))
     z = engine.sigmoid(u_z + engine.linear(h, w["Z"]))
@@ -42,7 +42,7 @@ def reset_before(w, h, x):
 
 
 def layer_norm(w, h, x):
-    """Row sums between a product and its use."""
+    """Sum over rows between a product and its use."""
     a = engine.linear(h, w["U"]) + engine.linear(x, w["W"])
     a = a - engine.mean(a, axis=-1, keepdims=True)
     a = a / engine.sqrt(engine.mean(a * a, axis=-1, keepdims=True) + 1e-5)
@@ -51,7 +51,7 @@ def layer_norm(w, h, x):
 
 
 def widths(w, state, x):
-    """States of different widths, so that no tile serves both."""
+    """Update states of different widths, which no tile serves together."""
     a, b = state
     a_new = engine.tanh(engine.linear(x, w["W"]) + engine.linear(b, w["A"]))
     b = engine.sigmoid(engine.linear(a, w["D"])) * b
@@ -59,7 +59,7 @@ def widths(w, state, x):
 
 
 def matrix_memory(w, state, x):
-    """A matrix for each row, read by a query and written by an outer product."""
+    """Update a matrix for each row, read by a query and written by an outer product."""
     q = engine.tanh(engine.linear(x, w["W"]))
     read = engine.squeeze(engine.expand_dims(q, axis=1) @ state, axis=1)
     state = 0.9 * state + engine.expand_dims(q, axis=2) * engine.expand_dims(read + x, axis=1)
@@ -67,7 +67,7 @@ def matrix_memory(w, state, x):
 
 
 def diagonal(w, state, x):
-    """No unit sees another: nothing to wait for."""
+    """Update each unit by itself: no thread waits for another."""
     h, c = state
     h = engine.tanh(w["a"] * h + engine.linear(x, w["W"]))
     c = engine.sigmoid(x) * c + (1 - engine.sigmoid(x)) * h
@@ -75,13 +75,13 @@ def diagonal(w, state, x):
 
 
 def affine(w, h, x):
-    """Affine in the state, with a decay for each unit and step."""
+    """Update a state by an affine map, with a decay for each unit and step."""
     h = engine.sigmoid(x) * h + engine.linear(x, w["W"])
     return h, h
 
 
 def coupled(w, state, x):
-    """Affine in two states that turn into each other, and in a stored difference."""
+    """Update by affine maps two states that turn into each other, and a stored difference."""
     h, c = state
     g = engine.sigmoid(x)
     h, c = 0.9 * (g * h - c) + x, engine.where(x > 0, c, h / (1 + g)) + w["a"]
@@ -89,20 +89,20 @@ def coupled(w, state, x):
 
 
 def delay(w, state, x):
-    """A shift: one state is what another was."""
+    """Shift: one state is what another was."""
     h, before = state
     new = engine.tanh(engine.linear(h, w["U"]) + engine.linear(before, w["V"]) + x)
     return (new, h), new
 
 
 def mixing(w, h, x):
-    """Rows of the batch see each other."""
+    """Mix the rows of the batch."""
     h = engine.tanh(engine.linear(h, w["U"]) + x - engine.mean(h, axis=0, keepdims=True))
     return h, h
 
 
 def largest(w, h, x):
-    """A maximum, a product of units and a condition."""
+    """Take a maximum, a product of units and a condition."""
     a = engine.linear(h, w["U"]) + x
     m = engine.max(a, axis=-1, keepdims=True)
     p = engine.prod(engine.sigmoid(a), axis=-1, keepdims=True)

@@ -134,7 +134,7 @@ def half(request):
 
 @pytest.mark.parametrize("form", FORMS)
 def test_half_the_width_is_stored_and_summed_in_float32(gpu, form, half):
-    """A sum of ones would stop at 2,048 in float16 and at 256 in bfloat16: 1 is half a unit."""
+    # A sum of ones would stop at 2,048 in float16 and at 256 in bfloat16: 1 is half a unit.
     ones, zeros = engine.ones((4096, 1, 2), device=gpu), engine.zeros((1, 2), device=gpu)
     with only_cuda(form):
         final, _ = engine.scan(lambda h, x: (h + x, h), engine.astype(zeros, half),
@@ -166,7 +166,7 @@ def test_a_layer_of_half_the_width_is_near_that_of_float32(gpu, form, half):
 
 @pytest.mark.parametrize("devices", [("cupy", "numpy"), ("numpy", "cupy")], ids=" to ".join)
 def test_a_layer_of_half_the_width_that_moves_is_recorded_again(gpu, half, devices):
-    """The program of a device is one of float32, which no kernel of the host may run on halves."""
+    # The program of a device is one of float32, which no kernel of the host may run on halves.
     engine.seed(0)
     layer = rnn.LSTM(3, 4).to(dtype=half)
     x = problem("lstm", T=5, B=2, H=4, dtype="float32")["x"]
@@ -229,7 +229,7 @@ def test_lanes_share_the_steps_of_what_is_affine(gpu, name, options):
 
 
 def test_lanes_do_not_share_where_that_gives_no_number(gpu):
-    """The map of a stretch is infinite times a state of zero, which step by step stays zero."""
+    # The map of a stretch is infinite times a state of zero, which step by step stays zero.
     step = lambda h, x: (h * x, h * x)  # noqa: E731
     x = np.full((200, 2, 4), 1e9)
     with only_cuda("sweep"):
@@ -253,7 +253,7 @@ def test_a_second_device_runs_kernels_of_its_own(gpu, form):
 
 @pytest.mark.parametrize(("form", "kernels"), [("sweep", {"sweep": 2}), ("graph", {"graph": 2})])
 def test_a_layer_is_two_launches_and_its_products(gpu, form, kernels):
-    """And moves nothing between host and device."""
+    # It moves nothing between host and device either.
     count = pytest.importorskip("cupy._state").count
     engine.seed(0)
     layer = rnn.LSTM(3, 5).to(gpu)
@@ -288,7 +288,7 @@ def test_a_mask_on_the_device_is_not_read(gpu):
 
 @pytest.mark.parametrize("form", ["sweep", "graph"])
 def test_threads_bind_and_launch_in_turn(gpu, form, monkeypatch):
-    """Between the two, a thread waits here for another one to bind, which has to wait itself."""
+    # Between the two, a thread waits here for another one to bind, which has to wait itself.
     from engine.scan.cuda.module import Queue
 
     given = [problem("lstm", T=3, B=2, H=4, dtype="float64", seed=seed) for seed in range(2)]

@@ -16,7 +16,7 @@ CLOSE = {4: 4e-6, 8: 1e-13}
 
 
 def written():
-    """Element-wise ops with an expression, each with the attributes of its first example."""
+    """Yield element-wise ops with an expression, each with the attributes of its first example."""
     for name, op in sorted(engine.REGISTRY.items()):
         if op.kind != "elementwise" or not op.examples:
             continue
@@ -29,7 +29,7 @@ def written():
 
 
 def source(real: int) -> str:
-    """A kernel for each op: out[i] = the op of a[i], b[i], c[i]."""
+    """Return a kernel for each op: out[i] = the op of a[i], b[i], c[i]."""
     lines = [f"#define REAL_BYTES {real}", "#define THREADS 64", "#define PRECISION 0",
              runtime()]  # fmt: skip
     for name, op, example, expression in written():

@@ -30,7 +30,7 @@ cupy_only = pytest.mark.cupy
 
 
 def programs(name: str, *, B: int, H: int, dtype: str = "float32") -> list[Any]:
-    """The programs of a step and of its derivative, with the ops that kernels have."""
+    """Return the programs of a step and of its derivative, with the ops that kernels have."""
     given = problem(name, T=3, B=B, H=H, dtype=dtype)
     made = {key: engine.asarray(x, requires_grad=True) for key, x in given.items()}
     states = tuple(x for key, x in made.items() if key.startswith("state"))
@@ -63,13 +63,13 @@ FAULTS = {
 
 @pytest.fixture
 def fresh(monkeypatch):
-    """No program is remembered with its kernels, before and after."""
+    """Forget programs with their kernels, before and after a test."""
     monkeypatch.setattr(recorded, "_programs", OrderedDict())
 
 
 @pytest.fixture
 def untrusted(monkeypatch, fresh):
-    """Kernels run without being held against the plan before."""
+    """Run kernels without the comparison with the plan."""
     monkeypatch.setattr(cores, "_trusted", lambda *_: True)
 
 
@@ -88,7 +88,7 @@ def plant(monkeypatch, old, new):
 
 
 def wrong(form: str) -> str:
-    """How a run is not what it has to be; empty: it is right."""
+    """Return the fault of a run in words, empty where it is right."""
     given = problem("lstm", T=4, B=5, H=70, dtype="float64")
     with engine.explicit():
         right = run("lstm", given, "numpy")
@@ -116,7 +116,7 @@ def test_a_planted_fault_shows_in_every_order_of_threads(monkeypatch, untrusted,
 @cupy_only
 @pytest.mark.parametrize("order", ["first", "last", "any"])
 def test_one_scratch_for_two_steps_shows(monkeypatch, untrusted, order):
-    """The next step writes what other blocks still multiply."""
+    # The next step writes what other blocks still multiply.
     emulator = pytest.importorskip("cupy._emulator")
     rng = np.random.default_rng(0)
     U, x = rng.normal(0, 0.3, (70, 70)), rng.normal(size=(4, 5, 70))
@@ -154,7 +154,7 @@ def test_two_registers_of_an_mma_that_are_swapped_show(monkeypatch, untrusted):
 
 @cupy_only
 def test_a_kernel_that_computes_something_else_is_refused(monkeypatch, fresh):
-    """It is held against the plan before it is used, and the plan runs instead."""
+    # It is held against the plan before it is used, and the plan runs instead.
     plant(monkeypatch, "hyptan(real x) { return OF(tanh)(x); }", "hyptan(real x) { return x; }")
     given = problem("lstm", T=3, B=2, H=4, dtype="float64")
     with engine.explicit():
@@ -235,7 +235,7 @@ def test_the_same_program_gives_the_same_text():
 
 
 def segments(name: str) -> list[int]:
-    """Kernels a step, forward and backward."""
+    """Count the kernels a step, forward and backward."""
     found = []
     for program in programs(name, B=4, H=8):
         kernel = next(one for one in choices(program, KernelLayout(program), 0)
@@ -303,7 +303,7 @@ def test_more_rows_and_deeper_products_take_longer():
 
 
 def test_the_shapes_of_the_model_are_those_of_the_kernels():
-    """A kernel asserts them when it is compiled: here for one shape, by hand."""
+    # A kernel asserts them when it is compiled: here for one shape, by hand.
     shape = Shape(columns=32, depth=256, rows=16, precision=0, real=4, warps=8)
     assert (shape.at_once, shape.lane_rows, shape.wide, shape.stride(32)) == (16, 4, 32, 36)
     assert shape.working(resident=True) == 8 * 16 * 36 * 4 + 8 * 16 * 32 * 4

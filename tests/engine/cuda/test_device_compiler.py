@@ -36,7 +36,7 @@ def test_a_source_that_is_wrong_is_refused_with_its_line(compiler):
 
 @pytest.mark.parametrize("compiler", COMPILERS)
 def test_spills_are_seen(compiler):
-    """A kernel that keeps 200 values in 32 registers spills them."""
+    # A kernel that keeps 200 values in 32 registers spills them.
     values = "\n".join(f"const float v{i} = x[{i} * n];" for i in range(200))
     sums = " + ".join(f"v{i} * x[{i}]" for i in range(200))
     source = f"""extern "C" __global__ void __launch_bounds__(1024, 2)
@@ -47,7 +47,7 @@ def test_spills_are_seen(compiler):
 
 
 def test_nvrtc_refuses_more_than_nvcc():
-    """A constexpr function without __device__: CuPy would fail where nvcc succeeds."""
+    # A constexpr function without __device__: CuPy would fail where nvcc succeeds.
     source = """constexpr int twice(int n) { return 2 * n; }
     extern "C" __global__ void k(int* x, int n) { x[0] = twice(n); }"""
     with pytest.raises(RefusedError):

@@ -12,7 +12,7 @@ from cupy._emulator import ORDERS, KernelError, settings
 
 @pytest.fixture(params=ORDERS)
 def order(request):
-    """Which of the threads that can run goes on."""
+    """Yield the order in which threads run."""
     with settings.use(order=request.param):
         yield request.param
 

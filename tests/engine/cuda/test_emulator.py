@@ -16,7 +16,7 @@ RNG = np.random.default_rng(3)
 
 @pytest.fixture(params=ORDERS)
 def order(request):
-    """Which of the threads that can run goes on."""
+    """Yield the order in which threads run."""
     with settings.use(order=request.param):
         yield request.param
 
@@ -60,7 +60,7 @@ def test_row_sums_by_shuffles(order, n):
 
 
 def test_a_missing_syncthreads_shows_in_some_order():
-    """Also where races are not looked for, by what is computed."""
+    # Also where races are not looked for, by what is computed.
     x = RNG.standard_normal((5, 300)).astype("float32")
     with settings.use(races=False):
         found = in_all_orders(lambda: row_sums(x, "PLANT_NO_SYNCTHREADS"))
@@ -173,7 +173,7 @@ def test_a_spin_without_end_is_reported(order):
 
 
 def test_a_barrier_of_the_grid_needs_a_cooperative_launch(order):
-    """Blocks of a plain launch run one after the other, as a device may run them."""
+    # Blocks of a plain launch run one after the other, as a device may run them.
     W, h = cupy.ones((2, 2), "float32"), cupy.ones((2, 2), "float32")
     counter, fault = cupy.zeros(1, "uint32"), cupy.zeros(1, "int32")
     run = kernel(kernels.SWEEP, "sweep")

@@ -16,7 +16,7 @@ SOURCE = 'extern "C" __global__ void k(int* x) { *x = 1; }'
 
 @pytest.fixture
 def cache(tmp_path, monkeypatch):
-    """An empty cache, and a module that is compiled each time that it is asked for."""
+    """Yield an empty cache, and a module that is compiled at each request."""
     _build.runtime()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     _build.module_of.cache_clear()
@@ -26,7 +26,7 @@ def cache(tmp_path, monkeypatch):
 
 @pytest.fixture
 def calls(monkeypatch):
-    """The commands that were run."""
+    """Return the list of commands that are run."""
     seen, run = [], subprocess.run
 
     def counted(command, **options):

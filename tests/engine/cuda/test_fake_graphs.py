@@ -16,7 +16,7 @@ ADD = 'extern "C" __global__ void add(float* x, float by) { x[threadIdx.x] += by
 
 @pytest.fixture
 def stream():
-    """A stream that records; its capture ends with the test."""
+    """Yield a stream that records; its capture ends with the test."""
     one = cupy.cuda.Stream(non_blocking=True)
     count.clear()
     with one:

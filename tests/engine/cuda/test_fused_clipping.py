@@ -24,7 +24,7 @@ def clipped(device, dtype, bound, p, size=1.0):
 
 @pytest.fixture(autouse=True)
 def _begun(gpu):
-    """What a device makes once is there: the first test would count it."""
+    """Make what a device makes once, which the first test would count."""
     clipped(gpu, "float32", 1.0, 2)
 
 

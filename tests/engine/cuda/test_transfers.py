@@ -42,7 +42,7 @@ def indices(salt: int = 0) -> engine.Tensor:
 
 
 def counted(step, warm_ups: int = 2):
-    """The counts of one step, after those that make what is made once."""
+    """Return the counts of one step, after the steps that make what is made once."""
     for _ in range(warm_ups):
         step()
     engine.synchronize()
@@ -52,7 +52,7 @@ def counted(step, warm_ups: int = 2):
 
 
 def layer_step(kind: str):
-    """A step of an LSTM layer, with clipping by norm and by value."""
+    """Return a step of an LSTM layer, with clipping by norm and by value."""
     engine.seed(0)
     net = rnn.LSTM(3, 5).to("cuda")
     optimizer = getattr(rnn.optim, kind)(net.parameters(), lr=0.01)
@@ -69,7 +69,7 @@ def layer_step(kind: str):
 
 
 def words_step(net, **options):
-    """A step of a model of words, on indices that are on the device already."""
+    """Return a step of a model of words, on indices that are on the device already."""
     net.to("cuda")
     optimizer = rnn.optim.Adam(net.parameters(), lr=0.01)
     ids, targets = indices(), indices(1)

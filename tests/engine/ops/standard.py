@@ -39,13 +39,13 @@ class Source:
         return self.of(rng.integers(low, 2 if kind.kind == "b" else int(high) + 1, shape), kind)
 
     def of(self, values: Any, dtype: Any = None) -> Any:
-        """These values, of the dtype of this source if not of another."""
+        """Return these values, of the dtype of this source if not of another."""
         array = np.asarray(values).astype(dtype or self.dtype)
         return array if self.xp is np else engine.asarray(array)
 
 
 def same(ours: Any, theirs: Any) -> None:
-    """Values, shapes and dtypes are alike, in all parts of nested results."""
+    """Assert that values, shapes and dtypes are alike, in all parts of nested results."""
     if isinstance(theirs, tuple | list):
         assert isinstance(ours, tuple | list)
         assert len(ours) == len(theirs)

@@ -31,7 +31,7 @@ ALL = pytest.mark.parametrize("name", CASES)
 
 
 def drawn(name: str) -> tuple[list[np.ndarray], dict[str, Any]]:
-    """x, weight and bias of a case."""
+    """Return x, weight and bias of a case."""
     (B, C, T, O, K), options = CASES[name]
     groups = options.get("groups", 1)
     return [normal(B, C, T), normal(O, C // groups, K, salt=1), normal(O, salt=2)], options
@@ -41,7 +41,7 @@ def by_hand(
     x: np.ndarray, weight: np.ndarray, bias: np.ndarray, *,
     stride: int = 1, padding: Any = 0, dilation: int = 1, groups: int = 1,
 ) -> np.ndarray:  # fmt: skip
-    """The sum over channels and taps, output by output."""
+    """Return the sum over channels and taps, output by output."""
     (B, _, T), (O, inputs, K) = x.shape, weight.shape
     total = dilation * (K - 1)
     front, behind = {"valid": (0, 0), "same": (total // 2, total - total // 2)}.get(
@@ -157,7 +157,7 @@ def plane(name: str) -> tuple[list[np.ndarray], dict[str, Any]]:
 
 
 def row_by_row(x: np.ndarray, weight: np.ndarray, bias: np.ndarray, **options: Any) -> np.ndarray:
-    """The convolution of a plane as a sum of those of its rows, one for each row of the kernel."""
+    """Return the convolution of a plane as the sum of those of its rows, one a kernel row."""
 
     def one(what: str, default: Any, axis: int) -> Any:
         value = options.get(what, default)

@@ -17,7 +17,7 @@ IOBES = ["O", "B-X", "I-X", "E-X", "S-X", "S-Y"]
 
 
 def crf(tags=K, **options):
-    """A CRF in float64 with scores far from zero."""
+    """Return a CRF in float64 with scores far from zero."""
     made = CRF(tags, **options)
     n = made.tags
     made.transitions = normal_leaf(n, n, salt=1)
@@ -32,7 +32,7 @@ def path_score(model, e, path):
 
 
 def allowed(names, path):
-    """Whether tags are spans in BIO or IOBES, read from left to right."""
+    """Return whether tags are spans in BIO or IOBES, read from left to right."""
     inside = None
     for name in (names[k] for k in path):
         letter, _, kind = name.partition("-")
@@ -45,7 +45,7 @@ def allowed(names, path):
 
 
 def every(model, e, names=None):
-    """All paths over emissions (T, K) and their scores."""
+    """Return all paths over emissions (T, K) and their scores."""
     paths = [
         p
         for p in itertools.product(range(e.shape[1]), repeat=len(e))

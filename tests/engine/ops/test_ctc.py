@@ -16,19 +16,19 @@ from tests.draws import leaf, normal
 
 
 def log_probs(*shape: int, salt: int = 0, scale: float = 1.0) -> np.ndarray:
-    """Logarithms of probabilities over the last axis."""
+    """Draw logarithms of probabilities over the last axis."""
     x = scale * normal(*shape, salt=salt)
     x = x - x.max(-1, keepdims=True)
     return np.asarray(x - np.log(np.exp(x).sum(-1, keepdims=True)))
 
 
 def spelled(path: tuple[int, ...], blank: int) -> list[int]:
-    """The labels of a path: what repeats is one, blanks are none."""
+    """Return the labels of a path: repeats are merged, blanks left out."""
     return [label for label, _ in itertools.groupby(path) if label != blank]
 
 
 def brute(frames: np.ndarray, labels: list[int], blank: int = 0) -> tuple[float, np.ndarray]:
-    """-log of the sum over all paths (T, V) that spell the labels, and its gradient."""
+    """Return -log of the sum over all paths (T, V) that spell the labels, and its gradient."""
     T, V = frames.shape
     total, used = 0.0, np.zeros((T, V))
     for path in itertools.product(range(V), repeat=T):
@@ -127,7 +127,7 @@ def test_derivatives_from_logits():
 
 
 def test_the_lattice_alone_has_right_derivatives():
-    """A gradient may come to any state at any frame, not only to the ends of the paths."""
+    # A gradient may come to any state at any frame, not only to the ends of the paths.
     skip = np.array([[False, False, False, True, False], [False, False, False, False, False]])
 
     def finite(x: Any) -> Any:
@@ -185,7 +185,7 @@ def test_classes_without_probability():
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("scale", [1e-3, 300.0, 1e4, 1e30])
 def test_extreme_log_probabilities(scale, dtype):
-    """A path of the largest weight takes all: the loss is its sum, the gradient its classes."""
+    # A path of the largest weight takes all: the loss is its sum, the gradient its classes.
     T, V, labels = 6, 4, [2, 2, 1]
     x = np.round(np.abs(normal(T, V, salt=3)) * 1000) / 1000 * -scale
     x = x.astype(dtype)

@@ -124,7 +124,7 @@ def test_cumulative_sums_of_half_precision_do_not_get_stuck(device):
 
 
 def test_benchmarks_know_the_version_of_cupy(monkeypatch):
-    """Its distribution is called cupy-cuda13x, so that no package is called as the module is."""
+    # Its distribution is called cupy-cuda13x, so that no package is called as the module is.
     known = {"numpy": "2.4", "mpi4py": "4.1"}  # another test may have imported that
 
     def version(name):

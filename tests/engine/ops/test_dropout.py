@@ -82,7 +82,7 @@ def test_extremes_and_mistakes():
 
 
 def dropped(state, x):
-    """A step with two masks, one on the input's side and one on the state's."""
+    """Return a step with two masks, one on the input's side and one on the state's."""
     h = engine.tanh(engine.dropout(x, 0.3) + 0.7 * engine.dropout(state, 0.5) @ W)
     return h, h
 
@@ -157,7 +157,7 @@ def test_layers_drop_between_layers_and_only_while_training():
 
 @pytest.mark.parametrize("checkpoint", [False, 2])
 def test_recurrences_in_recurrences_have_masks_of_their_own(checkpoint):
-    """An inner scan draws by the key of its step, so a second run of the outer one repeats it."""
+    # An inner scan draws by the key of its step, so a second run of the outer one repeats it.
 
     def inner(h, x):
         return engine.dropout(h, 0.3) + x, h

@@ -29,13 +29,13 @@ SHAPES = [(3, 3), (4, 2), (2, 4), (2, 3, 3), (2, 1, 3, 2), (0, 2, 2)]
 
 
 def positive(*shape: int) -> np.ndarray:
-    """Symmetric matrices whose eigenvalues are at least 1 and differ."""
+    """Draw symmetric matrices with distinct eigenvalues of at least 1."""
     x = normal(*shape)
     return np.asarray(x @ np.swapaxes(x, -2, -1) + np.diag(1.0 + np.arange(shape[-1])))
 
 
 def close(given: Any, expected: Any, tolerance: float) -> None:
-    """The same shapes, dtypes and, about, numbers."""
+    """Assert the same shapes and dtypes, and numbers that are close."""
     expected = np.asarray(expected)
     assert (given.shape, given.dtype) == (expected.shape, expected.dtype)
     np.testing.assert_allclose(given.numpy(), expected, rtol=tolerance, atol=tolerance)
@@ -77,7 +77,7 @@ RESULTS = {
 
 
 def plain(function: Callable[..., Any]) -> str:
-    """A signature without its annotations."""
+    """Return a signature without its annotations."""
     signature = inspect.signature(function)
     bare = [p.replace(annotation=p.empty) for p in signature.parameters.values()]
     return str(signature.replace(parameters=bare, return_annotation=signature.empty))
@@ -291,12 +291,12 @@ SMOOTH: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
 
 
 def joined(parts: Any) -> engine.Tensor:
-    """All elements of several tensors in a row."""
+    """Return all elements of several tensors in a row."""
     return engine.concat([part.reshape((-1,)) for part in parts])
 
 
 def rest(q: engine.Tensor) -> engine.Tensor:
-    """The projector on the last two columns, however their basis was chosen."""
+    """Return the projector on the last two columns, however their basis was chosen."""
     return q[..., 2:] @ q[..., 2:].mT
 
 
@@ -407,7 +407,7 @@ def test_gradients_are_those_of_torch(name):
 
 
 def of(f: Callable[..., Any], x: Any, create_graph: bool = False) -> Any:
-    """The gradient of the sum of f at x, recorded or not."""
+    """Return the gradient of the sum of f at x, recorded or not."""
     x = x if isinstance(x, engine.Tensor) else leaf(x)
     return engine.gradients(engine.sum(f(x)), [x], create_graph=create_graph)[0]
 
@@ -718,7 +718,7 @@ def test_errors_name_the_scope():
 
 
 def silent(**functions: Any) -> Any:
-    """NumPy as a namespace whose linear algebra says nothing of matrices that it cannot do."""
+    """Return NumPy as a namespace with linear algebra that does not raise for singular matrices."""
     linear = SimpleNamespace(det=np.linalg.det, **functions)
     return Namespace("silent", np, linalg=linear)
 
@@ -767,7 +767,7 @@ def test_a_dropped_result_frees_its_graph_at_once():
 
 
 def step(state: Any, x: Any) -> tuple[Any, Any]:
-    """One step of a Kalman filter, with functions that refuse zeros."""
+    """Take one step of a Kalman filter, with functions that refuse zeros."""
     gain = state @ linalg.inv(state + x @ x.mT + engine.eye(2, dtype=state.dtype))
     new = state - gain @ state + engine.eye(2, dtype=state.dtype)
     lower = linalg.cholesky(0.5 * (new + new.mT))

@@ -48,7 +48,7 @@ def by_hand(
     ignore_index: Any = None,
     label_smoothing: float = 0.0,
 ) -> Any:
-    """The loss position by position, as PyTorch documents it."""
+    """Compute the loss position by position, as PyTorch documents it."""
     weight = np.ones(V) if weight is None else weight
     terms, shares = [], []
     for row, target in zip(log_probs, targets, strict=True):
@@ -153,7 +153,7 @@ def test_one_position_and_none():
 
 
 def slopes(f: Any, x: Any) -> list[np.ndarray]:
-    """The value of a loss, its gradient, and the gradient of the sum of squares of that."""
+    """Return the value of a loss, its gradient, and the gradient of the sum of squares of that."""
     x = leaf(x)
     out = f(x)
     g = engine.gradients(engine.sum(out), [x], create_graph=True)[0]
@@ -277,7 +277,7 @@ def test_targets_take_the_dtype_of_the_input_where_they_have_none():
 
 
 def test_derivatives_at_the_corners():
-    """At a gap of 0, at the bounds of the Huber loss, and at a logit of 0."""
+    # At a gap of 0, at the bounds of the Huber loss, and at a logit of 0.
     _, g, second = slopes(lambda x: engine.huber_loss(x, [0.0] * 4), [0.0, 1.0, -1.0, 1e200])
     np.testing.assert_array_equal(g, np.array([0, 1, -1, 1]) / 4)
     np.testing.assert_array_equal(second[[0, 3]], [0, 0])

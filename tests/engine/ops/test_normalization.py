@@ -10,7 +10,7 @@ AXES = [-1, 2, 1, 0, (1, 2), (0, 2), (2, 1), (0, 1, 2), (-1,)]
 
 
 def by_hand(x, weight=None, bias=None, *, axis=-1, eps=1e-5):
-    """The formula; weight and bias have the sizes on the axes, in the order of x."""
+    """Compute the formula; weight and bias have the sizes on the axes, in the order of x."""
     out = (x - x.mean(axis, keepdims=True)) / np.sqrt(x.var(axis, keepdims=True) + eps)
     axes = {one % x.ndim for one in (axis if isinstance(axis, tuple) else (axis,))}
     shape = [n if i in axes else 1 for i, n in enumerate(x.shape)]
@@ -85,7 +85,7 @@ T, B, H = 5, 3, 6
 
 
 def cell(weights):
-    """One step with a layer norm between its product and its tanh."""
+    """Take one step with a layer norm between its product and its tanh."""
     W, gain, bias = weights
 
     def step(h, x):

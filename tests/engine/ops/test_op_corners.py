@@ -16,7 +16,7 @@ DTYPES = pytest.mark.parametrize("dtype", ["float32", "float64"])
 
 
 def values_and_slope(f: Any, values: Any, dtype: str = "float64") -> tuple[Any, Any]:
-    """f at `values`, and the gradient of its sum."""
+    """Return f at `values`, and the gradient of its sum."""
     x = engine.asarray(np.asarray(values, dtype), requires_grad=True)
     out = f(x)
     return out.numpy(), engine.gradients(engine.sum(out), [x])[0].numpy()
@@ -444,7 +444,7 @@ def test_adding_at_positions_adds_up_and_pulls_back(device):
 
 @pytest.mark.parametrize("kind", [">f4", ">f8", "packed"])
 def test_numbers_of_files_and_records_are_read_right(kind):
-    """Other byte orders and numbers at odd places, where a large product goes to compiled code."""
+    # Other byte orders and numbers at odd places, where a large product goes to compiled code.
     a, b = normal(300, 200), normal(200, 300)
     if kind == "packed":
         record = np.zeros((300, 200), [("tag", "u1"), ("value", "f8")])

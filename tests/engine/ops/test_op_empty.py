@@ -16,7 +16,7 @@ def leaf(*shape: int) -> Any:
 
 
 def positions(count: int) -> np.ndarray:
-    """Two positions on an axis, none where it has none."""
+    """Return two positions on an axis, none where it has none."""
     return np.zeros(2 if count else 0, int)
 
 

@@ -183,7 +183,7 @@ def test_diff_with_ends_is_numpys():
         None, x),
 ])  # fmt: skip
 def test_nothing_is_no_tensor(call):
-    """A None among the inputs is an argument that was forgotten, not one to be left out."""
+    # A None among the inputs is a forgotten argument, not one to be left out.
     with pytest.raises(TypeError, match=r"None|object"):
         call(X)
 

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")  # NumPy's, of
 
 
 def slope(f: Any, x: Any) -> np.ndarray:
-    """The gradient of the sum of f at x, the same recorded and not."""
+    """Return the gradient of the sum of f at x, which is the same recorded and not."""
     leaf = engine.asarray(np.asarray(x, float), requires_grad=True)
     found = [
         engine.gradients(engine.sum(f(leaf)), [leaf], create_graph=recorded)[0].numpy()
@@ -29,7 +29,7 @@ def slope(f: Any, x: Any) -> np.ndarray:
 
 
 def hessian(f: Any, x: Any) -> np.ndarray:
-    """The matrix of second derivatives of f at x (n,)."""
+    """Return the matrix of second derivatives of f at x (n,)."""
     x = np.asarray(x, float)
     columns = [engine.hessian_vector_product(f, (x,), (one,))[0].numpy() for one in np.eye(x.size)]
     return np.stack(columns)

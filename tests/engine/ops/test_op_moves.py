@@ -35,7 +35,7 @@ def cases():
 
 
 def moved(op, attrs, arrays, out):
-    """The result of an op, put together number by number from what its record says."""
+    """Return the result of an op, put together number by number from what its record says."""
     shapes = tuple(x.shape for x in arrays)
     moves = op.moves(attrs, shapes, out.shape)
     if moves is None:

@@ -33,7 +33,7 @@ STEP_BY_STEP = {
 
 
 def samples(op: Op, example: Example, dtype: str = "float64") -> Iterator[list[Any]]:
-    """Inputs of an example, drawn again and again."""
+    """Draw the inputs of an example again and again."""
     rng = np.random.default_rng(zlib.crc32(f"{op.name} {example!r}".encode()))
     while True:
         inputs = [_draw(rng, x, dtype) if isinstance(x, Draw) else x for x in example.inputs]
@@ -48,7 +48,7 @@ def samples(op: Op, example: Example, dtype: str = "float64") -> Iterator[list[A
 
 
 def over_time(op: Op, example: Example, varying: Any) -> tuple[Any, Any]:
-    """The result of a time-batched op, and a stack of its results step by step."""
+    """Return the result of a time-batched op, and a stack of its results step by step."""
     drawn = samples(op, example)
     first = next(drawn)
     steps = [
@@ -73,7 +73,7 @@ TIME_BATCHED = [
 
 
 def check_batched(op: Op, example: Example) -> None:
-    """The op is computed for all steps at once, all of its inputs varying, or some."""
+    """Check that an op is computed for all steps at once, where all or some inputs vary."""
     for varying in (lambda i: True, lambda i: i == 0, lambda i: i > 0):
         together, apart = over_time(op, example, varying)
         assert (together.shape, together.dtype) == (apart.shape, apart.dtype)
@@ -156,7 +156,7 @@ def test_a_wrong_lift_is_caught(name):
 
 
 def is_linear(op: Op, example: Example, slots: Any) -> bool:
-    """Whether f(a x + b y) = a f(x) + b f(y) for the floats in some slots, the others fixed."""
+    """Return whether f(a x + b y) = a f(x) + b f(y) for the floats in some slots, others fixed."""
     drawn = samples(op, example)
     x, y = next(drawn), next(drawn)
     moving = [i in slots and (isinstance(one, float) or getattr(one, "dtype", None) == "float64")
@@ -174,7 +174,7 @@ def is_linear(op: Op, example: Example, slots: Any) -> bool:
 
 
 def is_max_plus(op: Op, example: Example) -> bool:
-    """Whether f(max(a + x, b + y)) = max(a + f(x), b + f(y)) for all inputs together."""
+    """Return whether f(max(a + x, b + y)) = max(a + f(x), b + f(y)) for all inputs together."""
     drawn = samples(op, example)
     x, y = next(drawn), next(drawn)
     both = [np.maximum(one + 0.25, two - 0.5) for one, two in zip(x, y, strict=True)]
@@ -183,7 +183,7 @@ def is_max_plus(op: Op, example: Example) -> bool:
 
 
 def holds(op: Op, example: Example, degree: str) -> bool:
-    """Whether what an op claims of its degree is true of one example."""
+    """Return whether the degree that an op claims is true of one example."""
     every = range(len(example.inputs))
     if degree == "maximum":
         return is_max_plus(op, example)
@@ -196,7 +196,7 @@ def holds(op: Op, example: Example, degree: str) -> bool:
 
 
 def bias_is_added(op: Op, example: Example) -> bool:
-    """Whether a third input is added to a product of the first two."""
+    """Return whether a third input is added to a product of the first two."""
     x, y, bias = next(samples(op, example))
     product = Example(example.inputs[:2], example.attrs)
     apart = op.forward(XP, x, y) + bias
@@ -233,7 +233,7 @@ def test_a_wrong_claim_is_caught(name, degree):
 
 
 def test_a_mask_as_an_index_in_a_step_is_left_to_the_loop():
-    """Its result has as many rows as the mask has trues, which no recorded shape can say."""
+    # Its result has as many rows as the mask has trues, which no recorded shape can say.
 
     def step(h: Any, x: Any) -> Any:
         h = h * 0.5 + engine.sum(h[h > x])
@@ -260,7 +260,7 @@ WHOLE = {"bitwise_left_shift", "bitwise_right_shift"}
 
 
 def grid(count: int, dtype: str) -> list[np.ndarray]:
-    """Special and random numbers for `count` inputs, each with each."""
+    """Return special and random numbers for `count` inputs, each with each."""
     own = SPECIAL if count < 3 else SPECIAL[:9]
     numbers = np.concatenate([own, np.random.default_rng(count).normal(0, 3, 8 - 2 * count)])
     if count == 1:
@@ -273,7 +273,7 @@ def literals(example: Example) -> dict[int, Any]:
 
 
 def in_c(op: Op, example: Example, number: int, kinds: list[str]) -> str:
-    """A function in C that computes an op for many numbers."""
+    """Return a function in C that computes an op for many numbers."""
     own = literals(example)
     names = [f"(real){own[i]!r}" if i in own else f"x{i}" for i in range(len(example.inputs))]
     given = "".join(f", const {kind} *a{i}" for i, kind in enumerate(kinds) if i not in own)
@@ -285,18 +285,18 @@ def in_c(op: Op, example: Example, number: int, kinds: list[str]) -> str:
 
 
 def kinds_of(example: Example) -> list[str]:
-    """The types in C of the inputs of an example; what is drawn as integers is a condition."""
+    """Return the types in C of the inputs of an example; integers become conditions."""
     return ["int" if isinstance(x, Draw) and x.integer else "real" for x in example.inputs]
 
 
 def library(cases: list[tuple[Op, Example]], dtype: str) -> ctypes.CDLL:
-    """Functions ``f0``, ``f1``, ... for ops."""
+    """Compile functions ``f0``, ``f1``, ... for ops."""
     parts = [in_c(op, example, i, kinds_of(example)) for i, (op, example) in enumerate(cases)]
     return compile_c("".join(parts), dtype)
 
 
 def compile_c(source: str, dtype: str) -> ctypes.CDLL:
-    """The library of a source; a test is skipped, with the reason, where there is no compiler."""
+    """Return the library of a source; skip the test, with the reason, without a compiler."""
     try:
         return compiled('#include "runtime.h"\n' + source,
                         "float" if dtype == "float32" else "double")  # fmt: skip
@@ -305,7 +305,7 @@ def compile_c(source: str, dtype: str) -> ctypes.CDLL:
 
 
 def values_in_c(function: Any, inputs: list[Any], dtype: str) -> np.ndarray:
-    """The values of a function in C for arrays; literals are in its source."""
+    """Return the values of a function in C for arrays; literals are in its source."""
     arrays = [np.ascontiguousarray(x) for x in inputs if isinstance(x, np.ndarray)]
     out = np.empty(arrays[0].shape, dtype)
     pointers = [ctypes.c_void_p(one.ctypes.data) for one in (*arrays, out)]
@@ -314,7 +314,7 @@ def values_in_c(function: Any, inputs: list[Any], dtype: str) -> np.ndarray:
 
 
 def gridded(op: Op, example: Example, dtype: str) -> list[Any]:
-    """The grid in the place of the draws of an example; booleans where integers are drawn."""
+    """Return the grid in place of the draws of an example; booleans where integers are drawn."""
     own = literals(example)
     axes = iter(grid(len(example.inputs) - len(own), dtype))
     found = [own[i] if i in own else next(axes) for i in range(len(example.inputs))]
@@ -323,7 +323,7 @@ def gridded(op: Op, example: Example, dtype: str) -> list[Any]:
 
 
 def check_c(op: Op, example: Example, function: Any, dtype: str) -> None:
-    """The C of an op gives NumPy's values: signs, special ones, and all else to a few units."""
+    """Check that the C of an op gives NumPy's values, special ones too, to a few units."""
     inputs = gridded(op, example, dtype)
     found = values_in_c(function, inputs, dtype)
     as_numpy = [x.astype(bool) if getattr(x, "dtype", None) == "int32" else x for x in inputs]
@@ -370,7 +370,7 @@ def test_every_element_wise_op_of_floats_is_there_in_c():
 
 
 def check_folded(op: Op, dtype: str) -> None:
-    """The C of a reduction gives NumPy's values, of rows with special numbers in any place."""
+    """Check that the C of a reduction gives NumPy's values, with special numbers in any place."""
     x = np.stack(np.meshgrid(*[SPECIAL[:12]] * 3), -1).reshape(-1, 3).astype(dtype)
     out = np.empty(len(x), dtype)
     fold = op.expression({}).format("total", "x[i][j]")

@@ -27,7 +27,7 @@ ROUNDING = {"float32": 2e-6, "float64": 1e-13}
 
 
 def drawn(op: Op, example: Example, dtype: str) -> list[Any]:
-    """The inputs of an example, the same in every run: NumPy arrays, and literals as they are."""
+    """Return the inputs of an example: the same NumPy arrays in every run, literals as they are."""
     rng = np.random.default_rng(zlib.crc32(f"{op.name} {example!r}".encode()))
     return [_draw(rng, x, dtype) if isinstance(x, Draw) else x for x in example.inputs]
 
@@ -39,7 +39,7 @@ def _draw(rng: np.random.Generator, x: Draw, dtype: str) -> np.ndarray:
 
 
 def on_device(values: list[Any], device: str) -> list[Any]:
-    """Arrays as leaves that require a gradient where they can; literals stay."""
+    """Return arrays as leaves that require a gradient where they can; literals stay."""
     return [
         engine.asarray(x, device=device, requires_grad=x.dtype.kind == "f")
         if isinstance(x, np.ndarray)
@@ -49,12 +49,12 @@ def on_device(values: list[Any], device: str) -> list[Any]:
 
 
 def indexed(key: tuple[Any, ...], arrays: Any) -> tuple[Any, ...]:
-    """An index expression with its arrays in their slots."""
+    """Return an index expression with its arrays in their slots."""
     return tuple(arrays[part.position] if isinstance(part, Slot) else part for part in key)
 
 
 def placed(*operands: Any, keys: Any, shape: Any) -> np.ndarray:
-    """What `place` means, piece by piece."""
+    """Compute `place` piece by piece."""
     out, rest = np.zeros(shape, operands[0].dtype), list(operands)
     for key in keys:
         values = rest.pop(0)
@@ -64,7 +64,7 @@ def placed(*operands: Any, keys: Any, shape: Any) -> np.ndarray:
 
 
 def assigned(x: np.ndarray, values: Any, *arrays: Any, key: Any) -> np.ndarray:
-    """What `assign` means."""
+    """Compute `assign` in NumPy."""
     out = x.copy()
     out[indexed(key, arrays)] = values
     return out
@@ -73,7 +73,7 @@ def assigned(x: np.ndarray, values: Any, *arrays: Any, key: Any) -> np.ndarray:
 def chances(
     key: Any, t: Any, *, shape: Any, probability: float, number: int = 0, window: Any = None
 ) -> np.ndarray:
-    """What `chance` means, one number at a time by Philox in Python's own integers."""
+    """Compute `chance` one number at a time, by Philox in Python's own integers."""
     if window is not None:
         axis, first, total = window
         whole = (*shape[:axis], total, *shape[axis + 1 :])
@@ -88,7 +88,7 @@ def chances(
 
 
 def subkeys(key: Any, t: Any, *, number: int = 0) -> np.ndarray:
-    """What `subkey` means."""
+    """Compute `subkey` in Python's own integers."""
     counter = [2**32 - 1, int(t), number, 1]
     return np.array([philox_word(counter, list(map(int, key)), which) for which in (0, 1)])
 
@@ -103,12 +103,12 @@ def philox_word(counter: list[int], key: list[int], which: int) -> int:
 
 
 def halved(x: np.ndarray) -> np.ndarray:
-    """The symmetric part of matrices."""
+    """Return the symmetric part of matrices."""
     return np.asarray((x + np.swapaxes(x, -2, -1)) / 2)
 
 
 def cofactors(x: np.ndarray) -> np.ndarray:
-    """The cofactors of matrices, each by its definition."""
+    """Compute the cofactors of matrices, each by its definition."""
     out, size = np.empty_like(x), x.shape[-1]
     for i in range(size):
         for j in range(size):
@@ -118,12 +118,12 @@ def cofactors(x: np.ndarray) -> np.ndarray:
 
 
 def minors(h: np.ndarray, x: np.ndarray) -> np.ndarray:
-    """The derivative of the cofactors along h: of polynomials of degree 2, this is exact."""
+    """Compute the derivative of the cofactors along h, exact for polynomials of degree 2."""
     return (cofactors(x + h) - cofactors(x - h)) / 2
 
 
 def summed_powers(x: np.ndarray) -> np.ndarray:
-    """The exponential of matrices by its series."""
+    """Compute the exponential of matrices by its series."""
     total = term = np.eye(x.shape[-1], dtype=np.longdouble) + 0 * x
     for n in range(1, 60):
         term = term @ x / n
@@ -248,13 +248,13 @@ LITERAL = [x for x in SMOOTH if any(isinstance(one, float) for one in x.values[1
 
 @pytest.mark.parametrize(("op", "example"), LITERAL)
 def test_a_literal_widens_nothing(op, example):
-    """A rule gets it as a Python number, and what NumPy makes of such alone is float64."""
+    # A rule gets it as a Python number, and what NumPy makes of such alone is float64.
     values = drawn(op, example, "float32")
     assert apply(op, tuple(on_device(values, "numpy")), example.attrs).dtype == engine.float32
 
 
 def pulled(op: Op, example: Example, device: str, dtype: str, create_graph: bool) -> list[Any]:
-    """The leaves of an example that have gradients, and these, on a seed with no symmetry."""
+    """Return the leaves of an example and their gradients, on a seed with no symmetry."""
     inputs = on_device(drawn(op, example, dtype), device)
     leaves = [x for x in inputs if isinstance(x, engine.Tensor) and x.requires_grad]
     out = apply(op, tuple(inputs), example.attrs)

@@ -40,7 +40,7 @@ def large(monkeypatch):
 
 
 def both(x, target, **options):
-    """The terms and the gradient under a seed with no symmetry."""
+    """Return the terms and the gradient under a seed with no symmetry."""
     leaf = engine.asarray(x, requires_grad=True)
     terms = engine.cross_entropy(leaf, target, reduction="none", **options)
     seed = np.linspace(0.5, 1.5, terms.size).reshape(terms.shape).astype(x.dtype)

@@ -26,7 +26,7 @@ TWOS = "add atan2 copysign divide hypot logaddexp maximum minimum multiply pow s
 
 
 def inside(x: Any, low: float, high: float) -> Any:
-    """x brought between two numbers by a smooth function, so that more than one rule is used."""
+    """Bring x between two numbers by a smooth function, so that more than one rule is used."""
     return low + (high - low) * engine.sigmoid(x)
 
 

@@ -157,7 +157,7 @@ def public_names() -> set[str]:
 
 
 def unlisted(records: Any) -> list[str]:
-    """Ops whose record and list of names contradict each other."""
+    """Return the ops with a contradiction between record and list of names."""
     return [op.name for op in records if op.public != (op.name in public_names())]
 
 
@@ -190,7 +190,7 @@ def test_no_name_is_listed_twice():
 
 
 def test_type_checkers_see_the_names(tmp_path):
-    """Names that a checker does not know have the type Any, by the module's own __getattr__."""
+    # Names that a checker does not know have the type Any, by the module's own __getattr__.
     code = ["import engine", *(f"reveal_type(engine.{name})" for name in engine.ops.__all__)]
     (tmp_path / "names.py").write_text("\n".join(code))
     done = subprocess.run(

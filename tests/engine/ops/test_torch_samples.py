@@ -28,7 +28,7 @@ def _listed() -> None:
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row.name} {row.torch}")
 def test_an_op_is_torchs_on_its_samples(row: Row) -> None:
-    """Values, vjp, jvp, second derivatives and refusals; each exception must be needed."""
+    # Values, vjp, jvp, second derivatives and refusals; each exception must be needed.
     if row.torch not in ops():
         pytest.skip(f"torch {torch.__version__} has no samples of {row.torch}")
     row, seed, drawn = samples(row)
@@ -78,7 +78,7 @@ def function(x: Any) -> bool:
 
 
 def test_every_exception_is_of_an_op_in_the_table() -> None:
-    """Another one would never be missed."""
+    # Another one would never be missed.
     ops = {row.torch for row in EVERY}
     assert [x for x in EXCEPTIONS + KNOWN if not set(x.ops.split()) <= ops] == []
 
@@ -132,7 +132,7 @@ def test_a_planted_fault_is_found(name: str) -> None:
 
 
 def test_what_torch_refuses_must_be_refused() -> None:
-    """`det` of a matrix that is not square; an error that is no refusal is a fault, too."""
+    # `det` of a matrix that is not square; an error that is no refusal is a fault, too.
 
     def lost(xp: Any, x: Any) -> Any:
         raise KeyError("det")

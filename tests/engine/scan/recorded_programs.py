@@ -14,19 +14,19 @@ from engine.scan.recurrence import Recurrence
 
 
 def job_of(step: Any, init: Any, xs: Any, **options: Any) -> Recurrence:
-    """The recurrence of a call of `scan`. Raises NotRecordableError where there is none."""
+    """Return the recurrence of a call of `scan`. Raises NotRecordableError where there is none."""
     return Fused(PlanCore())._recurrence(prepare(step, init, xs, **options))[0]
 
 
 def derivative_of(
     step: Any, init: Any, xs: Any, *, saved: bool = True, **options: Any
 ) -> Derivative:
-    """The forward and backward programs of a call of `scan`."""
+    """Return the forward and backward programs of a call of `scan`."""
     return job_of(step, init, xs, **options).derivative(None, saved=saved)
 
 
 def of_cell(cell: rnn.Cell, batch: int = 2, *, saved: bool = True) -> Derivative:
-    """The programs of a cell over four steps, with a gradient for its inputs too."""
+    """Return the programs of a cell over four steps, with a gradient for its inputs too."""
     like = cell.parameters()[0]
     state = cell.zero_state(batch, like=like)
     xs = engine.ones((4, batch, cell.input_size), dtype=str(like.dtype), requires_grad=True)
@@ -34,7 +34,7 @@ def of_cell(cell: rnn.Cell, batch: int = 2, *, saved: bool = True) -> Derivative
 
 
 def evaluated(program: Program, given: dict[Source, Any]) -> list[Any]:
-    """The results of one step in NumPy: new states, what is wanted at every step, and in total."""
+    """Compute one step in NumPy: new states, outputs of every step, and sums over steps."""
     arrays: list[Any] = []
     for value in program.values:
         if value.op is not None:

@@ -37,7 +37,7 @@ def matrix_pair(earlier, later):
 
 
 def loop(fn, xs, axis=0, reverse=False):
-    """The running combinations, one element after another."""
+    """Combine one element after another, and return the running combinations."""
     flat, nest = flatten(xs)
     parts = [engine.split(x, x.shape[axis], axis=axis) if x.shape[axis] else [] for x in flat]
     elements = [list(one) for one in zip(*parts, strict=True)]
@@ -61,7 +61,7 @@ LENGTHS = [1, 2, 3, 4, 5, 7, 8, 13, 64, 65, 100]
 
 
 def drawn(name, T, axis, rng, dtype="float64"):
-    """Elements of a kind with the axis in its place, as tensors that need gradients."""
+    """Draw elements of a kind with the axis in its place, as tensors that need gradients."""
     shape = [rng.randint(1, 3) for _ in range(2)]
 
     def tensor(*own, scale=0.7):
@@ -88,7 +88,7 @@ def close(found, expected, tolerance):
 
 @pytest.fixture(params=["tree", "kernels"])
 def way(request, monkeypatch):
-    """Both ways to run what is known: `tree` knows nothing, `kernels` run the smallest."""
+    """Choose one of the two ways: `tree` uses no structure, `kernels` run the smallest."""
     if request.param == "tree":
         monkeypatch.setattr(associative, "known", lambda body: None)
     else:
@@ -174,7 +174,7 @@ def test_a_nest_keeps_its_form_and_axis_counts_in_the_first_tensor():
 
 
 def of(fn, *shapes, dtype="float64", form=tuple):
-    """What is known of a function of elements of these shapes, with the axis in front."""
+    """Return the structure of a function of elements of these shapes, with the axis in front."""
     flat = [engine.zeros((3, *shape), dtype=dtype, requires_grad=True) for shape in shapes]
     combination = Combination(fn, lambda xs: form(xs) if len(flat) > 1 else xs[0], flat)
     body = recorded_once(combination)
@@ -271,7 +271,7 @@ def test_a_hook_inside_of_a_function_is_not_known():
 
 @pytest.mark.parametrize("seed", range(10))
 def test_what_is_known_of_random_functions_is_so(seed):
-    """Sums and products of the four leaves, drawn: what is known has the values of the tree."""
+    # Sums and products of the four leaves, drawn: what is known has the values of the tree.
     rng = random.Random(seed)
     ops = [engine.add, engine.multiply, engine.maximum]
 

@@ -52,7 +52,7 @@ def affine(dtype):
 
 
 def with_kinks(dtype):
-    """Rules that compare, with ties: the rows and columns of x are equal in pairs."""
+    """Compare, with ties: the rows and columns of x are equal in pairs."""
     W = normal_leaf(H, H, dtype=dtype)
 
     def step(h, x):
@@ -66,7 +66,7 @@ def with_kinks(dtype):
 
 
 def from_the_right(dtype):
-    """A weight on the left of a turned input."""
+    """Multiply by a weight on the left of a transposed input."""
     W, U = normal_leaf(H, H, dtype=dtype), normal_leaf(H, H, salt=1, dtype=dtype)
 
     def step(h, x):
@@ -77,7 +77,7 @@ def from_the_right(dtype):
 
 
 def rows_in_another_order(dtype):
-    """What the kernel reads in rows of other threads may not be computed by it."""
+    """Read rows in another order: rows of other threads cannot be computed by the kernel."""
     W = normal_leaf(H, H, dtype=dtype)
 
     def step(h, x):
@@ -152,7 +152,7 @@ def test_threads_change_no_bit_of_them(name, threads, monkeypatch):
 
 @pytest.mark.parametrize("make", [rnn.LSTM, rnn.GRU])
 def test_no_element_wise_pass_over_all_steps_is_left(make, monkeypatch):
-    """But sums of products, which are there only after the kernel or before it."""
+    # But sums of products, which are there only after the kernel or before it.
     engine.seed(3)
     layer = make(H, H)
     x = engine.asarray(normal(T, B, H).astype("float32"))
@@ -179,7 +179,7 @@ def test_no_element_wise_pass_over_all_steps_is_left(make, monkeypatch):
 
 
 def derived(step, shapes=((B, H), (T, B, H))):
-    """The program of a recorded backward pass, which is derived, and the derivative of it."""
+    """Return the program of a recorded backward pass, which is derived, and its derivative."""
     h, x = (normal_leaf(*shape, salt=i) for i, shape in enumerate(shapes))
     return derivative_of(step, h, x, saved=False).program
 

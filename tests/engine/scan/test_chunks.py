@@ -15,7 +15,7 @@ def numbers(*shape, seed=0, scale=1.0):
 
 
 def memory(decay, delta, turned=False, before=True):
-    """A step of a memory: (k, q, v, b, g) to what is read before and after it."""
+    """Take a step of a memory: (k, q, v, b, g) to what is read before and after it."""
 
     def step(S, x):
         k, q, v, b, g = x
@@ -50,7 +50,7 @@ def inputs(T, *batch, K=4, V=5, dtype="float64", device=None):
 
 
 def results(step, S0, xs, method, *, reverse=False):
-    """Values, and the gradients of a loss that hears of everything, as arrays."""
+    """Return values, and the gradients of a loss that depends on everything, as arrays."""
     S, (y, z) = engine.scan(step, S0, tuple(xs), reverse=reverse, method=method)
     loss = engine.sum(y**2) + engine.sum(engine.sin(z)) + engine.sum(S * S * S)
     gradients = engine.gradients(loss, [S0, *xs])
@@ -76,7 +76,7 @@ def test_chunks_equal_steps(T, kind):
 
 
 def test_long_chunks_of_the_delta_rule_equal_steps():
-    """With 64 keys a chunk has 32 steps: the inverse of a chunk is joined of more blocks."""
+    # With 64 keys a chunk has 32 steps: the inverse of a chunk is joined of more blocks.
     step, xs = memory("none", True), inputs(70, 1, K=64, V=2)
     S0 = engine.asarray(numbers(1, 64, 2), requires_grad=True)
     close(results(step, S0, xs, "steps"), results(step, S0, xs, "chunks"), 1e-12)
@@ -204,7 +204,7 @@ def test_any_order_of_derivative():
 
 
 def test_two_memories_and_a_state_beside_them():
-    """mLSTM: a stabiliser first, then a matrix and a vector that it scales."""
+    # mLSTM: a stabiliser first, then a matrix and a vector that it scales.
 
     def step(state, x):
         C, n, m = state

@@ -26,7 +26,7 @@ __all__ = ["core"]  # the fixture: each fused executor alone
 
 
 def drawn(program, seed):
-    """Numbers for every leaf of a program, harmless for most ops: in (0.2, 0.8), indices 0."""
+    """Return numbers for every leaf of a program: in (0.2, 0.8), and indices 0."""
     rng = np.random.default_rng(seed)
     found = {}
     for source, at in program.leaves.items():
@@ -44,7 +44,7 @@ def drawn(program, seed):
 
 
 def gap_from_affine(program, seed=0, share=0.3):
-    """How far f(a u + (1 - a) v) is from a f(u) + (1 - a) f(v), relative to f; None: no numbers."""
+    """Return |f(a u + (1-a) v) - a f(u) - (1-a) f(v)| relative to f, None without numbers."""
     fixed = drawn(program, seed)
     states = [source for source in program.leaves if source[0] == "carry"]
     u, v = ({s: normal(*fixed[s].shape, salt=seed + k).astype(str(fixed[s].dtype)) for s in states}
@@ -82,7 +82,7 @@ def test_the_backward_of_a_backward_is_affine_too(name):
 
 
 def programs_of(seed):
-    """The programs of a random step: forward and backward; None where it is not recorded."""
+    """Return the programs of a random step: forward and backward; None where it is not recorded."""
     names = namespace(made(seed).source())
     options = {k: v for k, v in names["options"].items() if k != "length" or names["xs"] is None}
     options.pop("checkpoint", None)
@@ -109,7 +109,7 @@ def test_the_backward_of_random_steps_is_affine_in_its_states(start):
 
 
 def minimal(seed=0):
-    """A minimal GRU: z and n of the input alone."""
+    """Take a step of a minimal GRU: z and n depend on the input alone."""
     Z, N = normal_leaf(3, 2, salt=seed), normal_leaf(3, 2, salt=seed + 1)
 
     def step(h, x):
@@ -130,7 +130,7 @@ def of_a_cell(cell):
 
 
 def matrix():
-    """A state of one matrix a row, written by an outer product and read by a query."""
+    """Update a state of one matrix a row, written by an outer product and read by a query."""
     K, V = normal_leaf(3, 2, salt=1), normal_leaf(3, 2, salt=2)
 
     def step(S, x):
@@ -163,7 +163,7 @@ OPTIONS = {
 
 
 def weighted(tensors, salt):
-    """A number made of tensors, without symmetries."""
+    """Return one number of tensors, without symmetries."""
     parts = [engine.sum(x * normal(*x.shape, salt=salt + i)) for i, x in enumerate(tensors)]
     return sum(parts[1:], parts[0])
 
@@ -174,7 +174,7 @@ def orders_of_the_loop(name, count, *, checkpoint=False, **options):
 
 
 def orders(name, count, **options):
-    """Results and derivatives up to an order, each of a weighted sum of those before."""
+    """Return derivatives from order 0 up to an order, each of a weighted sum of those before."""
     make, shapes = STEPS[name]
     step, weights = make()
     init = tuple(normal_leaf(*shape, salt=7 + i) * 0.5 for i, shape in enumerate(shapes))
@@ -243,7 +243,7 @@ def test_third_order_of_ops_in_a_step(name, options):
 
 @pytest.mark.parametrize("k", range(5))
 def test_derivatives_of_a_power_of_any_order(k, core):
-    """The final state is a^n, whose derivatives are known."""
+    # The final state is a^n, whose derivatives are known.
     n, at = 6, 1.3
     a = engine.asarray(at, dtype="float64", requires_grad=True)
     out, _ = engine.scan(lambda h, _: (h * a, None), engine.ones((1, 1), dtype="float64"), None,
@@ -286,7 +286,7 @@ def test_products_with_jacobians_and_hessians_go_through_layers(make, core):
 
 
 def test_the_graph_of_a_recorded_gradient_has_no_loop():
-    """Nodes do not grow with time, for a gradient and for the gradient of that."""
+    # Nodes do not grow with time, for a gradient and for the gradient of that.
     engine.seed(3)
     layer = rnn.GRU(2, 3)
     counts = []
@@ -309,7 +309,7 @@ def test_the_graph_of_a_recorded_gradient_has_no_loop():
 
 @pytest.fixture
 def executed(monkeypatch):
-    """A list that grows by the core, the program and the steps of every recurrence that is run."""
+    """Return a list to which every recurrence adds its core, its program and its steps."""
     seen, real = [], recurrence.execute
 
     def execute(core, program, carry, sources, steps, *, reverse):
@@ -321,7 +321,7 @@ def executed(monkeypatch):
 
 
 def operations(program, steps):
-    """How many numbers a program computes; each term of a product counts as one."""
+    """Count the numbers that a program computes; each term of a product counts as one."""
     total = 0
     for value in program.values:
         if value.op is not None:
@@ -332,9 +332,8 @@ def operations(program, steps):
 
 
 def test_a_product_with_the_hessian_costs_a_few_gradients(executed):
-    """It is counted, as time depends on what else the machine does: 4 recurrences, 3.85 times the
-    operations. A part in a loop, or one that is computed twice, would show.
-    """
+    # It is counted, as time depends on what else the machine does: 4 recurrences, 3.85 times the
+    # operations. A part in a loop, or one that is computed twice, would show.
     engine.seed(4)
     layer = rnn.GRU(16, 32)
     x = engine.asarray(normal(256, 8, 16).astype("float32"))

@@ -120,7 +120,7 @@ def run_once(steps):
 
 
 def test_results_do_not_depend_on_who_has_the_pool(division):
-    """Threads of Python that call at once: one has the pool, and the others run alone."""
+    # Threads of Python that call at once: one has the pool, and the others run alone.
     division(4, 2)
     layer, x, expected = run_once(40)
     wrong = []
@@ -177,7 +177,7 @@ def test_a_call_after_a_fork_runs_in_threads_of_its_own(division):
 
 
 def test_more_threads_than_cores_do_not_bring_a_call_to_a_halt(division):
-    """Threads that wait for one without a core let it have theirs."""
+    # Threads that wait for one without a core let it have theirs.
     layer = rnn.LSTM(16, 256)
     x = tensor(60, 2, 16)
 

@@ -29,7 +29,7 @@ TOLERANCE = {"float64": 1e-10, "float32": 2e-4}
 
 @contextmanager
 def only(executor):
-    """One executor alone, with nothing to fall back on but the error."""
+    """Enable one executor alone, with the error as its only fallback."""
     before = list(EXECUTORS)
     EXECUTORS[:] = [executor]
     try:
@@ -40,7 +40,7 @@ def only(executor):
 
 @pytest.fixture(params=CORES)
 def core(request):
-    """Each fused executor alone."""
+    """Yield each fused executor alone."""
     with only(CORES[request.param]):
         yield request.param
 
@@ -67,7 +67,7 @@ class Peephole(rnn.Cell):
 
 
 def normalised(a, gain):
-    """Layer normalisation over the last axis."""
+    """Normalise over the last axis."""
     d = a - engine.mean(a, axis=-1, keepdims=True)
     return gain * d / engine.sqrt(engine.mean(d * d, axis=-1, keepdims=True) + 1e-3)
 
@@ -138,7 +138,7 @@ CELLS = {
 
 
 def results(cell, x, states, *, explicit, lengths=None, reverse=False):
-    """Outputs, final states and every gradient."""
+    """Return outputs, final states and every gradient."""
     layer = rnn.Recurrent(cell, reverse=reverse)
     x = engine.asarray(x, requires_grad=True)
     given = [engine.asarray(s, requires_grad=True) for s in states]
@@ -240,7 +240,7 @@ def test_second_order_through_a_fused_layer(name, core):
 
 
 def random_step(rng, width, weights, bias):
-    """A step made of random element-wise ops with one to three products."""
+    """Return a step made of random element-wise ops with one to three products."""
     unary = [engine.tanh, engine.sigmoid, lambda v: v * v * 0.1, lambda v: engine.relu(v) * 0.5]
     binary = [lambda a, b: a + b, lambda a, b: a * b, lambda a, b: a - 0.5 * b, engine.maximum]
     plan = [(int(rng.integers(3)), int(rng.integers(4)), rng.integers(0, 99, 2)) for _ in range(7)]
@@ -430,7 +430,7 @@ def test_a_step_may_read_what_it_does_not_compute():
 
 
 def test_one_column_stands_for_all_columns():
-    """A slice of width 1 that is broadcast is read where it is, not where the loop is."""
+    # A slice of width 1 that is broadcast is read where it is, not where the loop is.
     W = normal(6, 6, salt=3)
 
     def step(h, x):
@@ -452,7 +452,7 @@ def test_one_column_stands_for_all_columns():
 
 @pytest.mark.parametrize("H", [4, 19])
 def test_joined_inputs_and_overlapping_slices(H):
-    """The textbooks' W [h, x], and slices whose gradients lie over each other."""
+    # The textbooks' W [h, x], and slices whose gradients lie over each other.
     W = normal(H, H + 3, salt=3)
 
     def step(h, x):
@@ -491,7 +491,7 @@ def test_a_weight_that_feeds_the_inputs_too_counts_once_in_each_place():
 
 @pytest.mark.parametrize("kind", ["multiply", "divide", "where", "where not"])
 def test_what_is_fixed_in_a_weight_stays_out_of_the_sum_over_time(kind):
-    """Masks and scales of weights, as weight dropout has them: one op on the summed gradient."""
+    # Masks and scales of weights, as weight dropout has them: one op on the summed gradient.
     mask = normal(4, 4, salt=9) > 0
     made = {
         "multiply": lambda w: w * mask.astype("float64"),
@@ -516,7 +516,7 @@ def test_what_is_fixed_in_a_weight_stays_out_of_the_sum_over_time(kind):
 
 @pytest.mark.parametrize("product", [False, True])
 def test_invariants_that_are_made_of_each_other(core, product):
-    """What one is to the other is outside of the steps: its derivative counts once."""
+    # What one is to the other is outside of the steps: its derivative counts once.
     v, w = (engine.asarray(normal(*shape), requires_grad=True) for shape in ((3, 4), (4, 4)))
 
     def loss():
@@ -549,7 +549,7 @@ class Refusing(PlanCore):
 
 
 def test_a_refused_executor_leaves_nothing_behind():
-    """The constants of a derivative that one core refuses are not those of the next."""
+    # The constants of a derivative that one core refuses are not those of the next.
     w = engine.asarray(normal(4, 4), requires_grad=True)
     xs = engine.asarray(normal(5, 3, 4))
 

@@ -57,7 +57,7 @@ def delta_by_einsum(S, x):
 
 
 def turned(S, x):
-    """A memory whose values come first."""
+    """Take a step of a memory with its values first."""
     k, v, _ = x
     read = engine.sum(S * k[:, None, :], axis=-1)
     return S + (v - read)[:, :, None] * k[:, None, :], read
@@ -228,7 +228,7 @@ def checked(seed):
 
 
 def jacobian(new, point):
-    """dnew/dold of (states, B, K, V), as a matrix of entries."""
+    """Return dnew/dold of (states, B, K, V), as a matrix of entries."""
     count = point.size
 
     def flat(z):
@@ -258,7 +258,7 @@ def check_affine(group, new, a, b):
 
 
 def is_low_rank(J, kept):
-    """Whether columns along `kept` go by themselves, all alike, diagonal plus rank one."""
+    """Return whether columns along `kept` go by themselves, all alike, diagonal plus rank one."""
     if kept == 1:
         J = J.transpose(0, 2, 1, 3, 5, 4)
     batch, keys, values = J.shape[:3]

@@ -44,7 +44,7 @@ def normal(*shape, dtype="float32"):
 
 
 def results(layer, x, seed):
-    """Outputs, final states, and the gradients of all that has one."""
+    """Return outputs, final states, and the gradients of all leaves."""
     dtype = x.dtype.name
     x = engine.asarray(x, requires_grad=True)
     states = tuple(engine.asarray(normal(B, H, dtype=dtype), requires_grad=True)
@@ -110,7 +110,7 @@ def test_one_call_has_the_bits_of_its_parts(name, dtype, reverse, threads, taken
 
 
 def turned(array):
-    """The same numbers with the axes in memory the other way round."""
+    """Return the same numbers with the axes in memory in reverse order."""
     return np.asfortranarray(array)
 
 
@@ -121,7 +121,7 @@ def locked(array):
 
 
 def askew(array):
-    """The same numbers at an address that is no multiple of their size."""
+    """Return the same numbers at an address that is no multiple of their size."""
     memory = np.empty(array.nbytes + 1, "uint8")[1:].view(array.dtype).reshape(array.shape)
     memory[...] = array
     return memory
@@ -182,7 +182,7 @@ def test_threads_have_arrays_of_their_own():
 
 
 def test_a_wrong_table_is_found(monkeypatch, by_parts):
-    """The comparison sees that states are read one step too early."""
+    # The comparison sees that states are read one step too early.
     layer = layer_of("two levels", "float32")
     results(layer, normal(T, B, I), engine.asarray(normal(T, B, H)))  # the kernels are trusted
     plain, changed = Pass._number, []

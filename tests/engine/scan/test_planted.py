@@ -18,7 +18,7 @@ from tests.rnn.cells import test_cells as cells
 
 
 def calling(forward: Any, *vjp: Any) -> Any:
-    """A function that applies an op made for this test alone."""
+    """Return a function that applies an op made for this test alone."""
     op = Op("planted", forward, vjp)
     return lambda *xs: apply(op, xs, {})
 
@@ -28,7 +28,7 @@ def cube(xp: Any, x: Any) -> Any:
 
 
 def detached(x: Any) -> Any:
-    """x off the graph, be it a tensor or an array."""
+    """Return x off the graph, be it a tensor or an array."""
     return x.detach() if isinstance(x, engine.Tensor) else x
 
 
@@ -127,7 +127,7 @@ def test_a_wrong_rule_is_caught_inside_a_recurrence():
 
 
 def truncated(name: str, p: Any, x: Any, state: Any, dy: Any, *rest: Any) -> Any:
-    """The oracle with the gradient by the inputs cut after one step back."""
+    """Cut the gradient of the oracle by the inputs after one step back."""
     right = cells.run_oracle(name, p, x, state, dy, *rest)
     for t in range(len(x)):
         alone = cells.run_oracle(name, p, x[: t + 1], state, dy[: t + 1], *rest)
@@ -136,7 +136,7 @@ def truncated(name: str, p: Any, x: Any, state: Any, dy: Any, *rest: Any) -> Any
 
 
 def scaled(part: str) -> Any:
-    """The oracle with one of its gradients off by a millionth."""
+    """Change one gradient of the oracle by a millionth."""
 
     def run(*arguments: Any) -> Any:
         right = cells.run_oracle(*arguments)
@@ -147,7 +147,7 @@ def scaled(part: str) -> Any:
 
 
 def keras_order(name: str, p: Any, x: Any, *rest: Any) -> Any:
-    """The oracle with the output gate before the new content."""
+    """Run the oracle with the output gate before the new content."""
     order = np.concatenate([np.arange(cells.H) + cells.H * k for k in (0, 1, 3, 2)])
     return cells.run_oracle(name, {k: v[order] for k, v in p.items()}, x, *rest)
 
@@ -176,7 +176,7 @@ def test_gates_in_another_order_are_caught():
 
 
 def outcome_of(source: str, folder: Path) -> str:
-    """What pytest says of a test file in a process of its own, under our fixtures."""
+    """Return the report of pytest on a test file, in its own process with our fixtures."""
     (folder / "pytest.ini").write_text("[pytest]\n")
     (folder / "test_planted_leak.py").write_text(source)
     plugins = ["-p", "tests.conftest", "-p", "no:cacheprovider"]

@@ -32,12 +32,12 @@ from tests.engine.scan.test_random_steps import STEADY
 
 @pytest.fixture(autouse=True)
 def _no_programs_from_before(monkeypatch):
-    """Every test compiles its own programs, and leaves none with a fault behind."""
+    """Compile programs for every test, and remove those with a fault after it."""
     monkeypatch.setattr(recorded, "_programs", OrderedDict())
 
 
 def finds(check, *args, **options):
-    """A check fails, and fails only with the fault that is planted."""
+    """Assert that a check fails, and only with the fault that is planted."""
     with pytest.raises(AssertionError):
         check(*args, **options)
 
@@ -57,7 +57,7 @@ def fuzzed(source=STEADY):
 
 
 def nan_in_padding():
-    """As in tests/engine/scan/test_fused.py: not a bit changes."""
+    """Check, as tests/engine/scan/test_fused.py does, that not a bit changes."""
     engine.seed(3)
     cell, lengths, x = CELLS["elman"](3, 5, "float64"), [4, 0, 2], normal(4, 3, 3)
     dirty = x.copy()
@@ -91,7 +91,7 @@ def test_an_executor_that_ignores_the_mask(executor, monkeypatch):
 
 
 def test_padding_that_is_multiplied_by_zero(monkeypatch):
-    """Right without NaN; zero times NaN is NaN."""
+    # Right without NaN; zero times NaN is NaN.
 
     def product(rows, new, old):
         there = engine.astype(over(rows, new), str(new.dtype))
@@ -103,7 +103,7 @@ def test_padding_that_is_multiplied_by_zero(monkeypatch):
 
 
 def zeros_in_padding():
-    """What a row without a step is divided by reaches no gradient, by whatever the step divides."""
+    """Check that the divisor of a row without a step reaches no gradient."""
     W = engine.asarray(normal(3, 3), requires_grad=True)
     x = 2.0 + 0.2 * normal(4, 2, 3)
 
@@ -123,7 +123,7 @@ def zeros_in_padding():
 
 @pytest.mark.parametrize("executor", CORES)
 def test_gradients_that_hear_of_padding(executor, monkeypatch):
-    """Without the guard in derivatives zero meets infinity."""
+    # Without the guard in derivatives zero meets infinity.
     with only(CORES[executor]):
         zeros_in_padding()
         monkeypatch.setattr(derivative, "_guarded", lambda program, made: reading.Recording())
@@ -150,7 +150,7 @@ def test_a_kernel_that_reads_row_0(monkeypatch):
 
 
 def forgetting(part):
-    """A signature that leaves something out."""
+    """Return a signature that leaves out a part."""
 
     def signature(values):
         found = []
@@ -168,7 +168,7 @@ FACTORS = {"literals": [(0.5,), (0.25,)], "attributes": [(slice(0, 2),), (slice(
 
 
 def steps_are_told_apart(part):
-    """Steps that differ in a number, or in a setting of an op, give what each of them should."""
+    """Check the results of steps that differ in a number, or in a setting of an op."""
     for (factor,) in FACTORS[part]:
 
         def step(h, x, factor=factor):
@@ -198,7 +198,7 @@ def test_a_memo_that_forgets(part, monkeypatch):
 
 
 def test_a_backward_program_that_is_not_affine_is_found():
-    """A derivative that carries a square."""
+    # A derivative that carries a square.
     own = of_cell(CELLS["elman"](3, 5, "float64")).program
     assert gap_from_affine(own) < 1e-12
     (at,) = own.carry
@@ -214,7 +214,7 @@ def second_order():
 
 
 def test_a_derivative_that_forgets_a_path_is_found_at_its_order(monkeypatch):
-    """First derivatives are right; the second order takes the saved states for constants."""
+    # First derivatives are right; the second order takes the saved states for constants.
     second_order()
     monkeypatch.setattr(recorded, "_programs", OrderedDict())
     right, apply = nodes.differentiated, nodes.apply

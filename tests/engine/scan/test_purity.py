@@ -156,7 +156,7 @@ def test_the_explicit_loop_takes_it(kind):
 
 
 def test_what_changes_between_calls_and_not_between_steps_is_pure():
-    """A step may read what is another at the next call; chance of the engine is keyed by time."""
+    # A step may read what is another at the next call; chance of the engine is keyed by time.
     scale = 1.0
 
     def step(h, x):
@@ -223,7 +223,7 @@ def test_pure_steps_of_every_kind_run_fused(step):
 
 
 def test_a_tensor_that_was_not_used_before_is_pure():
-    """It gets its node while the step is recorded, as a constant of the step does."""
+    # It gets its node while the step is recorded, as a constant of the step does.
     scale = engine.asarray(np.full((B, I), 2.0))
     h, _ = engine.scan(lambda h, x: (h * scale + x, h), engine.zeros((B, I), dtype="float64"), x)
     want = sum(x.numpy()[t] * 2.0 ** (T - 1 - t) for t in range(T))
@@ -281,9 +281,8 @@ def test_a_variable_of_a_closure_counts_from_where_it_was():
 
 @pytest.mark.parametrize("before", range(12))
 def test_a_step_that_the_interpreter_specialises_between_two_records_is_pure(before):
-    """Python 3.11 rewrites a function that has run a few times; builtins are then called from
-    another place, by which the values of an equation have their names.
-    """
+    # Python 3.11 rewrites a function that has run a few times; builtins are then called from
+    # another place, by which the values of an equation have their names.
     code = "def step(self, x, m):\n    m = 0.5 * m + engine.exp(-abs(m)) * x\n    return m, m\n"
     own = {"engine": engine}
     exec(code, own)

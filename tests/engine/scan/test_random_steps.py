@@ -34,12 +34,12 @@ def step(state, x):
 
 @pytest.fixture(scope="module")
 def kept(tmp_path_factory):
-    """A folder for kernels, as to compile those that all programs share takes seconds."""
+    """Return a folder of kernels, as those that all programs share take seconds to compile."""
     return str(tmp_path_factory.mktemp("kernels"))
 
 
 def fails(seeds, compiler, kept):
-    """The reports of all seeds that fail, the first of them shrunk."""
+    """Return the reports of all seeds that fail, the first of them shrunk."""
     bad = [outcome for outcome in outcomes(seeds, compiler, kept=kept) if outcome.failed()]
     return "\n".join([*(report(o, compiler) for o in bad[:2]), *(str(o) for o in bad[2:])])
 
@@ -120,7 +120,7 @@ def test_programs_reach_what_they_are_for():
 
 
 def spoiled(respect, amount):
-    """A change of one number of a run."""
+    """Return a change of one number of a run."""
 
     def spoil(result):
         array = getattr(result, respect)[0] = np.array(getattr(result, respect)[0])
@@ -167,7 +167,7 @@ def test_a_loop_that_looks_at_padding_is_caught(monkeypatch):
 
 
 def test_gradients_of_padding_are_caught(monkeypatch):
-    """An executor that multiplies by zero on padding instead of choosing hands NaN on."""
+    # An executor that multiplies by zero on padding instead of choosing hands NaN on.
     import engine
 
     def by_product(step, init, xs, lengths, unroll=False, **options):

@@ -23,14 +23,14 @@ T, B, H = 4, 3, 2
 
 @pytest.fixture(autouse=True)
 def _no_warnings_of_falls():
-    """A fall to the loop is told by a warning, which is not what these tests are about."""
+    """Silence the warning of a fallback to the loop, which other tests check."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
         yield
 
 
 def loop(step, state, xs, lengths=None, reverse=False):
-    """The final state and outputs of a loop of plain ops; rows past their end are left out."""
+    """Return the final state and outputs of a loop of plain ops, without rows past their end."""
     steps = len(leaves(xs)[0])
     ys = [None] * steps
     for t in reversed(range(steps)) if reverse else range(steps):
@@ -67,13 +67,13 @@ def close(ours, theirs, tolerance=1e-9):
 
 
 def functional(results):
-    """A loss without symmetries."""
+    """Return a loss without symmetries."""
     parts = [e.sum(r * normal(*r.shape, salt=i + 1)) for i, r in enumerate(leaves(results))]
     return sum(parts[1:], parts[0])
 
 
 def agrees(step, init, xs, wrt=(), lengths=None, reverse=False):
-    """Values, gradients and second derivatives equal those of the loop of ops; return values."""
+    """Compare values, gradients and second derivatives with the loop of ops; return values."""
     options = {} if lengths is None else {"lengths": lengths}
     got = e.scan(step, init, xs, reverse=reverse, **options)
     want = loop(step, init, xs, lengths, reverse)
@@ -91,7 +91,7 @@ def agrees(step, init, xs, wrt=(), lengths=None, reverse=False):
 
 
 def second(gradients, wrt):
-    """Gradients of a functional of gradients."""
+    """Return gradients of a functional of gradients."""
     pairs = zip(gradients, wrt, strict=True)
     loss = functional(tuple(e.zeros_like(v) if g is None else g for g, v in pairs))
     return e.gradients(loss, wrt) if loss.requires_grad else [None] * len(wrt)
@@ -105,7 +105,7 @@ def forks():
 
 @pytest.fixture
 def in_subprocess(forks):
-    """A function that runs a program in a process, so that a crash fails one test."""
+    """Return a function that runs a program in a process, so that a crash fails one test."""
 
     def run(code):
         done = forks.run("import numpy as np, engine as e, rnn\n" + code)
@@ -186,7 +186,7 @@ def test_a_count_without_rows_beside_a_state():
 
 @pytest.mark.parametrize("executor", ["plan", "explicit", "c,plan"])
 def test_states_of_truth_values_and_of_integers_keep_their_dtype(executor, monkeypatch):
-    """A row that is done stays as it is: the final states have the dtypes that they began with."""
+    # A row that is done stays as it is: the final states have the dtypes that they began with.
     monkeypatch.setenv("BPTT_EXECUTORS", executor)
     h, X = normal_leaf(B, H), normal_leaf(T, B, H)
     done, count = e.asarray([False, True, False]), e.asarray([0, 1, 2])
@@ -213,14 +213,14 @@ FLAT = {
 
 @pytest.mark.parametrize("form", FLAT)
 def test_shapes_that_are_flattened_twice(form):
-    """The kernel read memory that nothing had been written to, and gave any number."""
+    # The kernel read memory that nothing had been written to, and gave any number.
     h = normal_leaf(2, 2)
     for _ in range(3):  # what is not written may hold the right numbers of the call before
         agrees(lambda h, x: ((n := e.tanh(FLAT[form](h) + x)), n), h, normal_leaf(3, 2, 2), [h])
 
 
 def test_a_sum_over_an_axis_in_the_middle():
-    """Four sums of three numbers, each chosen by a condition: the compiler added two up wrong."""
+    # Four sums of three numbers, each chosen by a condition: the compiler added two up wrong.
     a = e.asarray(np.arange(1.0, 9.0).reshape(2, 1, 4), requires_grad=True)
     b = e.asarray(np.array([[1.0], [10.0], [100.0]]), requires_grad=True)
     r = e.zeros((2, 3, 4), dtype="float64")
@@ -1038,7 +1038,7 @@ def test_an_output_that_looks_up_a_number_of_a_fixed_vector():
     ],
 )  # fmt: skip
 def test_a_truth_value_of_an_earlier_level_is_combined_bit_by_bit(join):
-    """It lies in memory as a real number, and C has no & of those: the compiler failed."""
+    # It lies in memory as a real number, and C has no & of those: the compiler failed.
 
     def step(state, x):
         h, n = state

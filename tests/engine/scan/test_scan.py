@@ -15,7 +15,7 @@ T, B, H = 5, 3, 4
 
 
 def make_step(w: engine.Tensor) -> Any:
-    """A step with one state whose output is not the state."""
+    """Return a step with one state that is not its output."""
 
     def step(h, x):
         h = tanh(h @ w + x)
@@ -25,7 +25,7 @@ def make_step(w: engine.Tensor) -> Any:
 
 
 def loop(step: Any, state: Any, xs: list[Any], reverse: bool = False) -> tuple[Any, list[Any]]:
-    """The manual loop: the final state, and the outputs in the order of time."""
+    """Run the loop by hand: the final state, and the outputs in the order of time."""
     ys = []
     for x in reversed(xs) if reverse else xs:
         state, y = step(state, x)
@@ -34,13 +34,13 @@ def loop(step: Any, state: Any, xs: list[Any], reverse: bool = False) -> tuple[A
 
 
 def seeded_sum(*tensors: Any) -> Any:
-    """A loss without symmetries in which every element counts."""
+    """Return a loss without symmetries in which every element counts."""
     parts = [engine.sum(x * normal(*x.shape, salt=9 + i)) for i, x in enumerate(tensors)]
     return sum(parts[1:], parts[0])
 
 
 def same(ours: Any, theirs: Any, *leaves: engine.Tensor) -> None:
-    """Exactly the same losses and the same gradients to the last bits but one or two."""
+    """Assert the same losses, and the same gradients to the last bits but one or two."""
     assert ours.item() == pytest.approx(theirs.item(), rel=1e-14)
     pairs = zip(
         engine.gradients(ours, leaves), engine.gradients(theirs, leaves), leaves, strict=True
@@ -198,7 +198,7 @@ LENGTHS = [5, 0, 2]
 
 
 def ragged(w: Any, h0: Any, x: Any, reverse: bool) -> tuple[Any, Any]:
-    """Each row run by itself for its own length; outputs past it are zero."""
+    """Run each row by itself for its own length; outputs past it are zero."""
     finals, outputs = [], []
     for b, length in enumerate(LENGTHS):
         state, ys = loop(

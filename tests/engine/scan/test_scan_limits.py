@@ -30,7 +30,7 @@ LIMITS = {
 
 @pytest.fixture(params=LIMITS)
 def limit(request, monkeypatch):
-    """Each limit at its extreme, with programs of its own."""
+    """Set each limit to its extreme, with separate programs."""
     monkeypatch.setattr(recorded, "_programs", OrderedDict())
     monkeypatch.setattr(*LIMITS[request.param])
 
@@ -55,7 +55,7 @@ def test_limits_change_no_second_derivative(name):
 
 @pytest.mark.parametrize("executor", CORES)
 def test_sums_step_by_step_of_a_weight_of_the_shape_of_the_state(executor, monkeypatch):
-    """Its gradient is a sum of products over time alone: no other sum holds it."""
+    # Its gradient is a sum of products over time alone: no other sum holds it.
     monkeypatch.setattr(recorded, "_programs", OrderedDict())
     monkeypatch.setattr(time_batched, "LARGE", 0)
     sums, right = [], TimeBatched._added_up
@@ -77,7 +77,7 @@ def test_sums_step_by_step_of_a_weight_of_the_shape_of_the_state(executor, monke
 
 
 def test_few_boxes_are_refused_and_not_wrong(monkeypatch):
-    """A value of more pieces than a kernel has loops for is left to the plan."""
+    # A value of more pieces than a kernel has loops for is left to the plan.
     monkeypatch.setattr(recorded, "_programs", OrderedDict())
     monkeypatch.setattr(arrays, "BOXES", 1)
 

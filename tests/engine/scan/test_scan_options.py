@@ -46,7 +46,7 @@ def flat(state):
 
 
 def with_a_mask(name, *, reverse):
-    """Final states, outputs and gradients of all rows together."""
+    """Return final states, outputs and gradients of all rows together."""
     cell, x, arrays = cell_and_arrays(name)
     xs = engine.asarray(x, requires_grad=True)
     init = [engine.asarray(one, requires_grad=True) for one in arrays]
@@ -58,7 +58,7 @@ def with_a_mask(name, *, reverse):
 
 
 def row_by_row(name, *, reverse):
-    """The same, where each row is put together from its own steps, and runs alone."""
+    """Put the result together row by row, each run alone over its own steps."""
     cell, x, arrays = cell_and_arrays(name)
     xs = engine.asarray(x, requires_grad=True)
     init = [engine.asarray(one, requires_grad=True) for one in arrays]
@@ -135,7 +135,7 @@ def test_units_of_bytes():
 
 
 def kept_bytes(monkeypatch, budget, steps=60):
-    """What a checkpointed LSTM keeps between the passes, and for its longest segment, in bytes."""
+    """Return the bytes a checkpointed LSTM keeps between passes, and for its longest segment."""
     segments = []
     plain = Recurrence.forward
 

@@ -19,7 +19,7 @@ W, V, U = (leaf(0.5 * numbers(4, 3, seed=n)) for n in range(3))
 
 
 def window(state, x):
-    """A QRNN with a window of three: two shifts, of which one is a shift of the other."""
+    """Take a step of a QRNN with a window of three: two shifts, one of them of the other."""
     c, before, earlier = state
     a = engine.linear(x, W) + engine.linear(before, V) + engine.linear(earlier, U)
     f = engine.sigmoid(a)

@@ -17,7 +17,7 @@ def leaf(x):
 
 
 def both(step, init, xs, **options):
-    """Values and gradients of a loss that hears of everything, by steps and in stretches."""
+    """Return values and gradients of a loss that depends on all, by steps and in stretches."""
     found = []
     for method in ("steps", "stretches"):
         state, ys = engine.scan(step, init, xs, method=method, **options)
@@ -73,7 +73,7 @@ def test_decays_of_any_number(value):
 
 
 def test_powers_have_the_derivatives_of_powers():
-    """d^k a^n = n! / (n - k)! a^(n - k), through the recurrence h' = a h."""
+    # d^k a^n = n! / (n - k)! a^(n - k), through the recurrence h' = a h.
     T, a = 400, 0.97
 
     def power(x):

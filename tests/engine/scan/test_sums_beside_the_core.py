@@ -26,7 +26,7 @@ SHAPES = [(6, 3, 5, 4), (6, 1, 5, 4), (6, 2, 1, 4), (6, 2, 5, 1), (6, 1, 1, 1), 
 
 
 def selective(fixed):
-    """A selective state space: every sum over D, over N and over time of its derivative."""
+    """Take a step of a selective state space: sums over D, N and the time of its derivative."""
 
     def step(h, x):
         d = engine.softplus(x["d"])[:, :, None]
@@ -37,7 +37,7 @@ def selective(fixed):
 
 
 def memory(fixed):
-    """A matrix memory that is read over the first axis of its units, and in one number."""
+    """Update a matrix memory that is read over its first axis of units, and as one number."""
 
     def step(S, x):
         S = engine.tanh(fixed) * S + x["x"][:, :, None] * x["b"][:, None, :]
@@ -47,9 +47,7 @@ def memory(fixed):
 
 
 def stacked(fixed):
-    """A state of three axes of units, which is read over the last two of them, and over two apart
-    from each other, which no loop can take.
-    """
+    """Update three axes of units, read over the last two together and separately."""
 
     def step(S, x):
         new = x["x"][:, :, None] * x["b"][:, None, :]
@@ -60,7 +58,7 @@ def stacked(fixed):
 
 
 def chosen_from(fixed):
-    """Numbers of a row and a column that are chosen from, with ties at 0."""
+    """Choose from numbers of a row and a column, with ties at 0."""
 
     def step(h, x):
         spread = x["d"][:, :, None] * x["b"][:, None, :]
@@ -82,7 +80,7 @@ def leaves(shape, dtype="float64", zeros=False):
 
 
 def job(name, given, **options):
-    """The gradients of all inputs and of the state, and a product with the Hessian."""
+    """Return the gradients of all inputs and of the state, and a product with the Hessian."""
     (_, B, D), N = given["x"].shape, given["b"].shape[2]
     size = (B, D, N, 2) if name == "stacked" else (B, D, N)
     dtype = str(given["x"].dtype)

@@ -37,7 +37,7 @@ def here(x):
 
 
 def wrap(array, memory=None):
-    """A device array around a NumPy array; `memory` is the block that a view lies in."""
+    """Return a device array around a NumPy array; `memory` is the block that a view lies in."""
     out = object.__new__(Base._whole)
     if not isinstance(array, np.ndarray):
         array = np.asarray(array)
@@ -47,7 +47,7 @@ def wrap(array, memory=None):
 
 
 def view_of(source, array):
-    """`array` as a view of `source` where it shares its memory, else as an array of its own."""
+    """Return `array` as a view of `source` where they share memory, else by itself."""
     if np.may_share_memory(source._a, array):
         if not array.flags.writeable and source._a.flags.writeable:  # NumPy's caution, not CuPy's
             array = np.lib.stride_tricks.as_strided(
@@ -60,7 +60,7 @@ def view_of(source, array):
 
 
 def operand(x, what="operand"):
-    """The NumPy array or scalar of an operand. Raises TypeError as CuPy does for all else."""
+    """Return the NumPy array or scalar of an operand. Raise TypeError as CuPy does for others."""
     if isinstance(x, Base):
         return here(x)
     if isinstance(x, SCALARS):

@@ -81,7 +81,7 @@ class Function:
 
     @property
     def dynamic(self):
-        """The most dynamic shared memory that a launch may ask for, in bytes."""
+        """Return the most dynamic shared memory that a launch may ask for, in bytes."""
         return self._dynamic
 
     @dynamic.setter

@@ -74,7 +74,7 @@ class Methods(Base):
 
 
 def _method(name, parameters):
-    """A method that is the function of the same name, with the method's own parameters."""
+    """Return a method that is the function of the same name, with the parameters of the method."""
 
     def method(self, *args, **kwargs):
         import cupy

@@ -12,7 +12,7 @@ _HANDLED = object()
 
 
 def _use_reflected(x, y):
-    """CuPy's `_should_use_rop`: whether the other one is asked first."""
+    """Return CuPy's `_should_use_rop`: whether the other operand is asked first."""
     ufunc = getattr(y, "__array_ufunc__", _HANDLED)
     if ufunc is not _HANDLED:
         return ufunc is None

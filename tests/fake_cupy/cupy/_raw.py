@@ -65,7 +65,7 @@ class RawKernel:
 
     @property
     def kernel(self):
-        """The function on the current device."""
+        """Return the function on the current device."""
         try:
             return _function(
                 self.code, self.options, self.name_expressions or (), self.name, state.current[-1]
@@ -81,7 +81,7 @@ class RawKernel:
 
     @property
     def attributes(self):
-        """All attributes by name."""
+        """Return all attributes by name."""
         return {name: getattr(self, name) for name in _ATTRIBUTES}
 
     @property

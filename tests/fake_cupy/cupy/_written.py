@@ -72,7 +72,7 @@ def stack(tup, axis=0, out=None, *, dtype=None, casting="same_kind"):
 
 
 def _matrix_launches(*arrays):
-    """What a product costs: one call of cuBLAS, and a copy of what is no matrix for it."""
+    """Count what a product costs: one call of cuBLAS, and a copy of what is no matrix for it."""
     for x in arrays:
         if x.ndim >= 2:
             rows, columns = x.strides[-2:]

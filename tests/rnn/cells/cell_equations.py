@@ -30,12 +30,12 @@ def silu(x: Any) -> Any:
 
 
 def of_head(p: Any, name: str, n: int, width: int) -> Any:
-    """The rows of a weight that belong to head n."""
+    """Return the rows of a weight that belong to head n."""
     return p[name][n * width : (n + 1) * width]
 
 
 def by_heads(one: Any, heads: int, sizes: Any) -> Any:
-    """A step of all rows and heads, of a step of one: ``one(p, n, x, *states) -> (y, *states)``.
+    """Return a step of all rows and heads, given that of one: ``one(p, n, x, *states)``.
 
     Matrices of states are transposed: here they are (V, K), as in the papers.
     """
@@ -102,7 +102,7 @@ def delta(*, heads: int = 1, gated: bool = False, reach: float = 1.0, phi: Any =
 
 
 def mlstm(*, heads: int = 1, forget: str = "sigmoid") -> Any:
-    """Eq. 19 to 27 without a stabiliser, of C e^m and n e^m."""
+    """Compute Eq. 19 to 27 without a stabiliser, of C e^m and n e^m."""
 
     def one(p: Any, n: int, x: Any, C: Any, N: Any, m: Any) -> Any:
         q = of_head(p, "weight_q", n, K) @ x + p["bias_q"][n * K : (n + 1) * K]
@@ -141,7 +141,7 @@ def closed_form(p: Any, x: Any, h: Any) -> Any:
 
 
 def exponential(A: Any) -> Any:
-    """e^A by its series, of a small A."""
+    """Compute e^A by its series, of a small A."""
     total, term = np.eye(len(A)), np.eye(len(A))
     for n in range(1, 80):
         term = term @ A / n
@@ -150,7 +150,7 @@ def exponential(A: Any) -> Any:
 
 
 def legendre(order: int, theta: float) -> Any:
-    """Eq. 2 and 3, and the zero-order hold with the inverse of A."""
+    """Compute Eq. 2 and 3, and the zero-order hold with the inverse of A."""
     A, b = np.zeros((order, order)), np.zeros(order)
     for i, j in product(range(order), repeat=2):
         A[i, j] = (2 * i + 1) / theta * (-1 if i < j else (-1) ** (i - j + 1))
@@ -197,7 +197,7 @@ D: dict[str, Any] = {"dtype": "float64"}
 
 
 def cell(name: str, *sizes: int, **options: Any) -> Any:
-    """A function that makes a cell of the standard sizes."""
+    """Return a function that makes a cell of the standard sizes."""
     return lambda: getattr(rnn, f"{name}Cell")(I, *(sizes or (H,)), **options, **D)
 
 
@@ -246,6 +246,6 @@ SPIKING: dict[str, Any] = {
 
 
 def made(name: str) -> Any:
-    """The cell of that name with the same weights at each call."""
+    """Return the cell of that name with the same weights at each call."""
     engine.seed(7)
     return (CELLS | SPIKING)[name][0]()

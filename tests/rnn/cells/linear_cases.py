@@ -62,7 +62,7 @@ def sru(p: Any, x: Any, c: Any) -> Any:
 
 
 def qrnn(p: Any, x: Any, c: Any, s: Any, pooling: str = "fo") -> Any:
-    """Each gate convolves a window of two inputs: the older one is s."""
+    """Convolve in each gate a window of two inputs: the older one is s."""
     window = np.concatenate([s, x], -1) @ np.concatenate([p["weight_sh"], p["weight_ih"]], -1).T
     z, f, *more = np.split(window + p["bias"], len(pooling) + 1, -1)
     z, f = np.tanh(z), sigma(f)
@@ -86,7 +86,7 @@ def lru(p: Any, x: Any, h: Any) -> Any:
 
 
 def s4d(p: Any, x: Any, h: Any) -> Any:
-    """The matrix exponential of the held input, for each number of the diagonal by itself."""
+    """Take the matrix exponential of the held input, for each number of the diagonal by itself."""
     dt = np.exp(p["Delta_log"])
     pole = -np.exp(p["A_log"]) + 1j * p.get("A_im", 0.0)
     held = (dt * pole) ** -1 * (np.exp(dt * pole) - 1) * dt  # equation of ZOH, with B = 1
@@ -109,7 +109,7 @@ def mamba(p: Any, x: Any, h: Any, *s: Any) -> Any:
 
 
 def rwkv4(p: Any, x: Any, a: Any, b: Any, s: Any) -> Any:
-    """Sums of plain exponentials: a and b are those that the papers' equations have."""
+    """Compute sums of plain exponentials: a and b are those of the papers' equations."""
     r, k, v = ((x * p[f"mu_{n}"] + s * (1 - p[f"mu_{n}"])) @ p[f"weight_{n}"].T for n in "rkv")
     wkv = (a + np.exp(p["u"] + k) * v) / (b + np.exp(p["u"] + k))
     fade = np.exp(-np.exp(p["w_log"]))

@@ -444,7 +444,7 @@ def test_masks_are_handed_to_scan(monkeypatch):
 
 
 def recorded(cell: rnn.Cell, x: Any) -> tuple[engine.Tensor, rnn.Probe]:
-    """A number that depends on every state, and the same run as a probe."""
+    """Return a number that depends on every state, and the same run as a probe."""
     run = rnn.Recurrent(cell)
     with engine.explicit():
         y, final = run(x)

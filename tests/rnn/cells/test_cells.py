@@ -20,7 +20,7 @@ EXACT = {"rtol": 1e-10, "atol": 1e-12}
 
 
 def layer(name: str, **options: Any) -> Any:
-    """A float64 layer of the standard sizes."""
+    """Return a float64 layer of the standard sizes."""
     engine.seed(11)
     return getattr(rnn, name)(I, H, dtype="float64", **options)
 
@@ -38,7 +38,7 @@ def states(name: str, salt: int) -> list[np.ndarray]:
 
 
 def nested(name: str, leaves: list[Any]) -> Any:
-    """Flat states (B, H) in the form that a layer takes, (1, B, H)."""
+    """Return flat states (B, H) in the form that a layer takes, (1, B, H)."""
     raised = [engine.expand_dims(x, axis=0) for x in leaves]
     return tuple(raised) if name == "LSTM" else raised[0]
 
@@ -56,7 +56,7 @@ def check_against_oracle(
     steps: int = T,
     run: Any = run_oracle,
 ) -> None:
-    """Outputs, final states and all gradients of a layer, from a state that is not zero."""
+    """Check outputs, final states and gradients of a layer, from a state that is not zero."""
     net.to(device)
     x = engine.asarray(normal(steps, B, I), device=device, requires_grad=True)
     initial = [engine.asarray(s, device=device, requires_grad=True) for s in states(name, 1)]

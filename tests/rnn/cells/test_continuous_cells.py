@@ -15,7 +15,7 @@ from tests.rnn.cells.cell_equations import D, H, I
 
 
 def memory(order, theta):
-    """A cell of one input, of which the memory is of the input itself."""
+    """Return a cell of one input, with a memory of the input itself."""
     engine.seed(0)
     cell = rnn.LMUCell(1, 2, order=order, theta=theta, **D)
     for name in ("e_x", "e_h", "e_m"):
@@ -25,7 +25,7 @@ def memory(order, theta):
 
 
 def read(m, r):
-    """The signal r theta ago, by the coefficients (..., N)."""
+    """Return the signal r theta ago, by the coefficients (..., N)."""
     return legendre.legval(2 * r - 1, np.moveaxis(m, -1, 0))
 
 
@@ -57,7 +57,7 @@ def test_two_half_steps_of_a_hold_are_one():
 
 
 def legs_of(f, order):
-    """The coefficients of u(r) = f(r) for r in [0, 1], by quadrature."""
+    """Return the coefficients of u(r) = f(r) for r in [0, 1], by quadrature."""
     x, w = legendre.leggauss(40)
     values = [legendre.legval(x, np.eye(order)[n]) * np.sqrt(2 * n + 1) for n in range(order)]
     return np.array([(w * f((x + 1) / 2) * own).sum() / 2 for own in values])
@@ -65,7 +65,7 @@ def legs_of(f, order):
 
 @pytest.mark.parametrize("degree", [0, 1, 2, 3])
 def test_legs_holds_powers_of_the_time_exactly(degree):
-    """With u = t^d the coefficients are c t^d: then t dm/dt = d m = A m + B t^d."""
+    # With u = t^d the coefficients are c t^d: then t dm/dt = d m = A m + B t^d.
     A, B = rnn.hippo(5, "legs")
     c = legs_of(lambda r: r**degree, 5)
     np.testing.assert_allclose(A @ c + B, degree * c, atol=1e-12)
@@ -81,7 +81,7 @@ def test_coefficients_of_1_and_t_are_known():
 
 
 def test_a_liquid_cell_reaches_the_state_at_rest():
-    """Where f does not depend on h, the state at rest is f A / (1 / tau + f)."""
+    # Where f does not depend on h, the state at rest is f A / (1 / tau + f).
     engine.seed(1)
     cell = rnn.LTCCell(I, H, **D)
     cell.weight_hh.data = np.zeros((H, H))
@@ -93,7 +93,7 @@ def test_a_liquid_cell_reaches_the_state_at_rest():
 
 
 def test_more_sub_steps_approach_the_differential_equation():
-    """Of first order: half the step, half the error."""
+    # Of first order: half the step, half the error.
     errors = []
     for unfolds in (16, 32, 64):
         engine.seed(1)

@@ -21,7 +21,7 @@ def logit(p: Any) -> Any:
 
 
 def emptied(cell: rnn.Cell) -> rnn.Cell:
-    """The cell with every parameter at 0."""
+    """Return the cell with every parameter at 0."""
     for x in cell.parameters():
         x.data = np.zeros_like(x.data)
     return cell
@@ -49,7 +49,7 @@ def qrnn_of(a: Any) -> rnn.Cell:
 
 
 def rg_lru_of(a: Any) -> rnn.Cell:
-    """With r = sigma(40), which is 1."""
+    """Return a cell with r = sigma(40), which is 1."""
     cell = emptied(rnn.RGLRUCell(1, **D))
     cell.bias_a.data = cell.bias_a.data + 40.0
     cell.Lambda = engine.reshape(logit(a**0.125), (1,))
@@ -57,7 +57,7 @@ def rg_lru_of(a: Any) -> rnn.Cell:
 
 
 def s4d_of(a: Any) -> rnn.Cell:
-    """Delta is 1, and A = log a."""
+    """Return a cell with Delta = 1, and A = log a."""
     cell = emptied(rnn.S4DCell(1, 1, initial="real", **D))
     cell.A_log = engine.reshape(engine.log(-engine.log(a)), (1, 1))
     return cell
@@ -65,7 +65,7 @@ def s4d_of(a: Any) -> rnn.Cell:
 
 @pytest.mark.parametrize("make", [min_gru_of, sru_of, qrnn_of, rg_lru_of, s4d_of])
 def test_derivatives_of_a_power(make):
-    """A state of 1 without input is a^n after n steps, with n! / (n - k)! a^(n - k) after it."""
+    # A state of 1 without input is a^n after n steps, with n! / (n - k)! a^(n - k) after it.
     n, a = 7, 0.8
 
     def run(a: Any) -> Any:
@@ -97,7 +97,7 @@ def test_a_pair_turns_and_shrinks():
 
 
 def convolved(kernel: np.ndarray, x: np.ndarray) -> np.ndarray:
-    """y_t = sum_k K_k x_(t-k) of a kernel (T, O, I) or (T, I)."""
+    """Compute y_t = sum_k K_k x_(t-k) of a kernel (T, O, I) or (T, I)."""
     y = []
     for t in range(len(x)):
         past = x[t::-1]
@@ -119,7 +119,7 @@ def test_an_lru_is_a_convolution():
 
 @pytest.mark.parametrize("initial", ["lin", "real"])
 def test_a_held_input_has_all_its_digits(initial):
-    """(exp(Delta A) - 1) / A in float32, which as it stands has lost four of seven."""
+    # (exp(Delta A) - 1) / A in float32, which as it stands has lost four of seven.
     cell = rnn.S4DCell(1, 2, initial=initial)
     cell.Delta_log.data[:] = math.log(0.001)
     h = listed(rnn.Recurrent(cell)(np.ones((1, 1, 1), "float32"))[1])[0].numpy().ravel()
@@ -168,7 +168,7 @@ def test_a_shift_of_the_scale_changes_no_output(name, c):
 
 @pytest.mark.parametrize("size", [1.0, 30.0, 3000.0])
 def test_the_mean_of_rwkv_against_all_exponents_at_once(size):
-    """Weights e^(k_i - (t - 1 - i) w), and e^(u + k_t), by a softmax over the past."""
+    # Weights e^(k_i - (t - 1 - i) w), and e^(u + k_t), by a softmax over the past.
     T, cell = 12, made("RWKV-4")
     cell.weight_k.data *= size
     cell.weight_r.data *= 0
@@ -187,7 +187,7 @@ def test_the_mean_of_rwkv_against_all_exponents_at_once(size):
 
 
 def test_a_huge_key_that_has_faded_leaves_the_scale():
-    """After 100 steps of a decay of 20 nothing is left of a key of 1000, in RWKV-4."""
+    # After 100 steps of a decay of 20 nothing is left of a key of 1000, in RWKV-4.
     cell = emptied(rnn.RWKV4Cell(1, 1, **D))
     for x, value in ((cell.weight_k, 1.0), (cell.weight_v, 1.0), (cell.weight_o, 2.0),
                      (cell.mu_k, 1.0), (cell.mu_v, 1.0), (cell.w_log, math.log(20.0))):  # fmt: skip
@@ -200,7 +200,7 @@ def test_a_huge_key_that_has_faded_leaves_the_scale():
 
 
 def test_an_slstm_of_huge_exponents_is_the_mean_of_the_largest():
-    """Input gates of e^(+-5000): what a later, far larger one brought replaces all before it."""
+    # Input gates of e^(+-5000): what a later, far larger one brought replaces all before it.
     cell = emptied(rnn.SLSTMCell(1, 1, **D))
     cell.weight_ih.data[:] = [[5000.0], [0.0], [1.0], [0.0]]
     cell.bias.data[:] = [0.0, 40.0, 0.0, 40.0]  # nothing forgotten, all shown
@@ -232,7 +232,7 @@ def test_gates_of_zero_and_one():
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_a_minimal_lstm_of_two_gates_that_underflow(dtype):
-    """s_f / (s_f + s_i) of s_f = s_i = sigma(-2000), which is 0 / 0 as it stands."""
+    # s_f / (s_f + s_i) of s_f = s_i = sigma(-2000), which is 0 / 0 as it stands.
     cell = rnn.MinLSTMCell(1, 1, bias=True, dtype=dtype)
     cell.weight_ih.data[:] = [[0.0], [0.0], [1.0]]
     cell.bias.data[:] = [-2000.0, -2000.0, 0.0]
@@ -245,7 +245,7 @@ def test_a_minimal_lstm_of_two_gates_that_underflow(dtype):
 
 @pytest.mark.parametrize("bias", [-87.5, -2000.0])
 def test_an_rg_lru_that_keeps_all(bias):
-    """r = 1e-38 and 0: a is 1, and the slope of the root is infinite or next to it."""
+    # r = 1e-38 and 0: a is 1, and the slope of the root is infinite or next to it.
     cell = rnn.RGLRUCell(2, 3)
     cell.weight_a.data *= 0
     cell.bias_a.data[:] = bias
@@ -258,7 +258,7 @@ def test_an_rg_lru_that_keeps_all(bias):
 
 
 def test_gates_of_1e_38():
-    """Of z = sigma(-87.5) in float32 n steps add n z; of f nothing is left but the newest."""
+    # Of z = sigma(-87.5) in float32 n steps add n z; of f nothing is left but the newest.
     n, z = 1000, 1 / (1 + math.exp(87.5))
     cell = emptied(rnn.MinGRUCell(1, 1))
     cell.bias.data[:] = [-87.5, 1.0]
@@ -286,7 +286,7 @@ def test_inputs_that_saturate_every_gate_stay_finite(name, size):
 
 @pytest.mark.parametrize("name", CASES)
 def test_twenty_thousand_steps(name):
-    """In float32 nothing overflows, and the last outputs are those of float64."""
+    # In float32 nothing overflows, and the last outputs are those of float64.
     T, x = 20_000, normal(20_000, 1, 3)
     found = []
     for dtype in ("float32", "float64"):

@@ -42,7 +42,7 @@ def test_an_lru_begins_in_its_ring():
 
 
 def test_an_lru_keeps_the_size_of_white_noise():
-    """Which is what gamma is for: the variance of each state is that of B x."""
+    # This is the purpose of gamma: the variance of each state is that of B x.
     engine.seed(1)
     cell = rnn.LRUCell(4, 500, r_min=0.5, r_max=0.99)
     _, (re, im) = rnn.Recurrent(cell)(normal(1500, 20, 4).astype("float32"))
@@ -189,7 +189,7 @@ def test_a_language_model_learns_and_streams(kind):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_models_of_whole_sequences(kind):
-    """A classifier reads the outputs at the ends of the rows, not the first state."""
+    # A classifier reads the outputs at the ends of the rows, not the first state.
     engine.seed(2)
     x, lengths = np.array([[1, 2, 3], [2, 0, 1], [3, 3, 2], [1, 1, 0], [0, 2, 1]]), [5, 2, 0]
     sizes: Any = {"embedding": 4, "hidden": 4, "cell": of_one_width(kind)}
@@ -232,7 +232,7 @@ def test_pictures_over_time(name):
 
 @pytest.mark.parametrize("name", CASES)
 def test_the_jacobian_of_a_probe_is_the_derivative_of_the_states(name):
-    """dh_T/dh_1 of the first state by itself, from differences of the run from that state on."""
+    # dh_T/dh_1 of the first state by itself, from differences of the run from that state on.
     cell = made(name)
     run, x = rnn.Recurrent(cell), normal(4, 1, cell.input_size)
     probe = rnn.Probe(run, x)

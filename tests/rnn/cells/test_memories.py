@@ -21,7 +21,7 @@ def attention(**options: Any) -> Any:
 
 
 def projected(cell: Any, x: Any) -> Any:
-    """Queries, keys and values (T, ...) of one row of inputs."""
+    """Return queries, keys and values (T, ...) of one row of inputs."""
     q, k, v = (x @ w.numpy().T for w in (cell.weight_q, cell.weight_k, cell.weight_v))
     return q / np.sqrt(K), k, v
 
@@ -49,7 +49,7 @@ def test_retention_weights_the_past_by_powers_of_its_decay():
 
 
 def delta(x: Any, beta: float, **options: Any) -> Any:
-    """A delta net that has inputs (T, N) as keys and queries, and 3 x, shifted, as values."""
+    """Return a delta net with inputs (T, N) as keys and queries, and 3 x, shifted, as values."""
     N = x.shape[-1]
     cell = rnn.DeltaNetCell(N, N, feature=None, **options, **D)
     values = {"weight_q": np.eye(N), "weight_k": np.eye(N), "weight_v": 3 * np.eye(N)[::-1],
@@ -81,7 +81,7 @@ def test_a_delta_net_replaces_what_it_stored_and_attention_adds_to_it():
 
 
 def test_a_step_of_2_reflects_the_memory_and_keeps_its_products():
-    """With no values, S' = (I - 2 k k^T) S, which is a reflection."""
+    # With no values, S' = (I - 2 k k^T) S, which is a reflection.
     x, S = normal(T, 1, 4), normal(1, 4, 4, salt=1)
     cell = delta(x, 0.0, negative=True)
     cell.weight_v.data = np.zeros((4, 4))
@@ -148,7 +148,7 @@ def test_gates_of_any_size_leave_an_mlstm_finite(forget, gate, shift):
                                      {"decay": "key", "temperature": 1.0, "tied": True},
                                      {"decay": "key"}, {"decay": "scalar"}])  # fmt: skip
 def test_decays_near_0_and_1_leave_all_finite(options, bias):
-    """Down to gates of 1e-38, at the end of float32, and below."""
+    # Down to gates of 1e-38, at the end of float32, and below.
     engine.seed(1)
     cell = rnn.LinearAttentionCell(I, K, V, **options)
     own = cell.bias_a if options["decay"] == "key" else cell.bias_dt

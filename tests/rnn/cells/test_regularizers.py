@@ -57,7 +57,7 @@ class Shift(rnn.Cell):
 
 
 def run(net, executor="c", steps=None, checkpoint=False, seed=4):
-    """Outputs, states and all gradients by one executor."""
+    """Return outputs, states and all gradients by one executor."""
     engine.seed(seed)
     before = scan_module.EXECUTORS[:]
     scan_module.EXECUTORS[:] = [one for one in before if one.name in (executor, "explicit")]
@@ -164,7 +164,7 @@ def test_variational_masks_on_states_by_name():
 
 
 def walked(net, x, state):
-    """Every state of a recurrence, step after step, and its outputs."""
+    """Return every state of a recurrence, step after step, and its outputs."""
     found, outputs, step = [parts(state)], [], net.step()
 
     def noting(state, x):

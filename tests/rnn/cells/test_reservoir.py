@@ -81,7 +81,7 @@ def test_ridge_without_a_penalty_is_the_shortest_of_the_best():
 
 
 def test_a_small_penalty_counts_where_products_of_x_would_lose_it():
-    """Columns that differ by 1e-9: the square of that is beyond the digits of a number."""
+    # Columns that differ by 1e-9: the square of that is beyond the digits of a number.
     x = normal(50, 1)
     both = np.concatenate([x, x + 1e-9 * normal(50, 1, salt=1)], axis=1)
     W, b = rnn.ridge(both, both[:, 1:] * 1e9 - both[:, :1] * 1e9, 0.0)

@@ -47,7 +47,7 @@ def test_nothing_that_is_no_number_fires():
 
 
 def backward_by_hand(W, U, x, alpha, threshold, g):
-    """Gradients of sum(z g) by W and U: BPTT of the equations, with the surrogate's slope."""
+    """Compute gradients of sum(z g) by W and U: BPTT with the slope of the surrogate."""
     T, B, _ = x.shape
     H = len(W)
     vs, zs = np.zeros((T + 1, B, H)), np.zeros((T + 1, B, H))
@@ -118,7 +118,7 @@ def test_an_adaptive_neuron_tires_and_recovers():
 
 
 def test_a_threshold_scales_the_neuron():
-    """Twice the threshold and twice the currents give the same spikes."""
+    # Twice the threshold and twice the currents give the same spikes.
     engine.seed(5)
     one, other = (rnn.LIFCell(3, 4, threshold=th, **D) for th in (1.0, 2.0))
     for name, p in one.named_parameters():
@@ -130,7 +130,7 @@ def test_a_threshold_scales_the_neuron():
 
 
 def test_a_spiking_network_learns_by_its_surrogate():
-    """Which of two inputs came first, of which the spikes are read out at the end."""
+    # Which of two inputs came first, of which the spikes are read out at the end.
     engine.seed(0)
     rng = np.random.default_rng(0)
     first = rng.integers(0, 2, 64)

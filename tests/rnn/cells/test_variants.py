@@ -401,7 +401,7 @@ def test_packed_batches_of_torch():
 
 @pytest.mark.parametrize("name", CELLS)
 def test_the_smallest_sizes(name):
-    """T = 1, B = 1, and rows of length 0."""
+    # T = 1, B = 1, and rows of length 0.
     cell = made(name)
     run = rnn.Recurrent(cell)
     x = normal(1, 1, I)

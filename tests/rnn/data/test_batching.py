@@ -498,7 +498,7 @@ def test_what_is_no_text_of_indices(ids):
 
 
 def fill(x: Any) -> Any:
-    """A batch as plain data."""
+    """Return a batch as plain data."""
     if isinstance(x, tuple):
         return [fill(part) for part in x]
     return x.tolist() if hasattr(x, "tolist") else x
@@ -626,7 +626,7 @@ SIZED = {
 
 @pytest.mark.parametrize("name", SIZED)
 def test_integers_of_numpy_are_integers(name):
-    """An 8-bit one too, which is not counted with: 200 + 200 would be 144."""
+    # An 8-bit one too, which is not counted with: 200 + 200 would be 144.
     expected = list(SIZED[name](int))
     for kind in (np.int64, np.uint8, np.asarray):
         loader = SIZED[name](kind)

@@ -15,7 +15,7 @@ TEXT = ["the", "cat", "sat", "on", "the", "mat", ".", "the", "end"]
 
 
 def brute_order(tokens: list[str]) -> list[str]:
-    """Most frequent first, then by code points, by selection."""
+    """Sort by frequency, then by code points, by selection."""
     left, order = list(dict.fromkeys(tokens)), []
     while left:
         best = left[0]

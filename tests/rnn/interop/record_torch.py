@@ -12,7 +12,7 @@ from tests.rnn.interop.torch_cases import LENGTHS, RECORDED, H, I, T, arrays, ca
 
 
 def record(case):
-    """The results of one case by name."""
+    """Return the results of one case by name."""
     options = case["options"]
     layer = getattr(torch.nn, case["kind"])(I, H, **options, dtype=torch.float64)
     given = arrays(case, {name: tuple(p.shape) for name, p in layer.named_parameters()})
@@ -40,7 +40,7 @@ def record(case):
 
 
 def written(case):
-    """The logits, the loss and all gradients of an encoder-decoder, by torch's own layers and loop.
+    """Return the logits, the loss and all gradients of an encoder-decoder, by layers of torch.
 
     Attention is Luong's with input feeding: h of the cell, context c by the weights of all outputs
     of the encoder, tanh(W [c, h]) to the head and beside the next embedding.
@@ -82,7 +82,7 @@ def written(case):
 
 
 def scores(score, y, memory, own):
-    """The scores (B, T) of queries y (B, H) and outputs (B, T, H)."""
+    """Return the scores (B, T) of queries y (B, H) and outputs (B, T, H)."""
     if score == "dot":
         return torch.einsum("bq,btq->bt", y, memory)
     if score == "general":
@@ -93,7 +93,7 @@ def scores(score, y, memory, own):
 
 
 def lost(case):
-    """A CTC loss, and its gradient by the logits."""
+    """Return a CTC loss, and its gradient by the logits."""
     x = torch.tensor(sequences.LOGITS, requires_grad=True)
     loss = torch.nn.functional.ctc_loss(
         x.log_softmax(-1), torch.tensor(sequences.TARGETS), torch.tensor(sequences.FRAMES),

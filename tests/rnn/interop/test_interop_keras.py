@@ -62,7 +62,7 @@ BLOCKS = {"RNN": 1, "LSTM": 4, "GRU": 3, "before": 3}
 
 
 def over_time(name: str, weights: Arrays, x: np.ndarray, backward: bool) -> tuple[Any, Arrays]:
-    """Outputs (T, B, H) and final states of one direction, backward as `Bidirectional` runs it."""
+    """Return outputs (T, B, H) and final states of one direction, backward as `Bidirectional`."""
     states, ys = [np.zeros((B, H)) for _ in range(2 if name == "LSTM" else 1)], []
     for step in x[::-1] if backward else x:
         states = STEPS[name](weights, step, states)
@@ -71,7 +71,7 @@ def over_time(name: str, weights: Arrays, x: np.ndarray, backward: bool) -> tupl
 
 
 def keras_weights(name: str, width: int, bias: bool, salt: int) -> Arrays:
-    """Arrays as ``get_weights()`` of one Keras layer gives them."""
+    """Return arrays as ``get_weights()`` of one Keras layer gives them."""
     G = BLOCKS[name] * H
     arrays = [normal(width, G, salt=salt) * 0.5, normal(H, G, salt=salt + 1) * 0.5]
     shape = (2, G) if name == "GRU" else (G,)

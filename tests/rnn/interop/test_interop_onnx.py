@@ -27,27 +27,27 @@ def single(*shape: int, salt: int = 0) -> np.ndarray:
 
 
 def leaves(nest: Any) -> list[np.ndarray]:
-    """The states in a nest, in order."""
+    """Return the leaves of nested states, in order."""
     if isinstance(nest, list | tuple):
         return [x for one in nest for x in leaves(one)]
     return [nest.numpy()]
 
 
 def joined(final: Any, kinds: int) -> list[np.ndarray]:
-    """The final states (layers * directions, B, H) of each kind, of a layer or of cells."""
+    """Return the final states (layers * directions, B, H) of each kind, of a layer or of cells."""
     found = leaves(final)
     return found if found[0].ndim == 3 else [np.stack(found[k::kinds]) for k in range(kinds)]
 
 
 def run(model: Any, x: np.ndarray, **more: np.ndarray) -> dict[str, np.ndarray]:
-    """The outputs of a model by name, from onnxruntime."""
+    """Return the outputs of a model by name, from onnxruntime."""
     session = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
     names = [one.name for one in session.get_outputs()]
     return dict(zip(names, session.run(names, {"X": x, **more}), strict=True))
 
 
 def close(module: Any, found: dict[str, np.ndarray], x: np.ndarray, *call: Any) -> None:
-    """The module's outputs and states are those found, whatever way the states are nested."""
+    """Check the outputs and states of a module against those found, however they are nested."""
     y, final = module(x, *call)
     np.testing.assert_allclose(found["Y"], y.numpy(), **CLOSE)
     assert y.numpy().std() > 1e-3
@@ -258,7 +258,7 @@ GATES = {"RNN": 1, "LSTM": 4, "GRU": 3}
 
 def by_hand(op: str, *, directions: int = 1, bias: bool = True, peephole: bool = False,
             outputs: Any = None, **attributes: Any) -> Any:  # fmt: skip
-    """A model of one node with weights in ONNX's own layouts."""
+    """Return a model of one node with weights in ONNX's own layouts."""
     G, D, make = GATES[op], directions, onnx.helper.make_tensor_value_info
     arrays = {"W": single(D, G * H, I, salt=1), "R": single(D, G * H, H, salt=2) * 0.5}
     arrays |= {"B": single(D, 2 * G * H, salt=3)} if bias else {}
@@ -300,7 +300,7 @@ HAND = [
 
 
 def raw(module: Any, x: np.ndarray, directions: int) -> tuple[np.ndarray, Any]:
-    """The module's outputs as the ONNX operator has them, (T, D, B, H), and its states."""
+    """Return the module's outputs as the ONNX operator has them, (T, D, B, H), and its states."""
     y, final = module(x)
     return y.numpy().reshape(len(x), B, directions, H).transpose(0, 2, 1, 3), final
 
@@ -372,7 +372,7 @@ def test_activations_in_any_case_and_by_default_numbers():
 
 
 def wired(nodes: list[Any], output: str, opset: int = 17, **more: Any) -> Any:
-    """Two LSTM nodes n0 and n1 with other nodes around them; `more` holds constants."""
+    """Return two LSTM nodes n0 and n1 with other nodes around them; `more` holds constants."""
     FLOAT, make = onnx.TensorProto.FLOAT, onnx.helper.make_tensor_value_info
     arrays = {"W0": single(1, 4 * H, I), "R0": single(1, 4 * H, H), "W1": single(1, 4 * H, H),
               "R1": single(1, 4 * H, H, salt=1), "axis": np.array([1]),

@@ -60,7 +60,7 @@ def test_a_recorded_model_computes_what_keras_computed(name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_as_many_numbers_learn_as_in_keras(name):
-    """A second bias beside the one of Keras would learn as well, and their sum twice as fast."""
+    # A second bias beside the one of Keras would learn as well, and their sum twice as fast.
     model = import_keras(recorded(name))
     learning = [x.size for x in model.parameters() if x.requires_grad]
     assert sum(learning) == sum(x.size for x in to_keras(model))
@@ -88,7 +88,7 @@ def test_a_model_that_is_written_comes_back(name, tmp_path):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_wrong_weight_or_a_lost_mask_is_seen(name):
-    """The comparison with Keras can fail."""
+    # The comparison with Keras can fail.
     model, x = import_keras(recorded(name)).eval(), OUTPUTS[f"{name} x"]
     with engine.no_grad():
         x_weights = next(p for p in reversed(model.parameters()) if p.ndim == 2)

@@ -38,7 +38,7 @@ class Function(rnn.Module):
 
 
 def drawn(text: str, T: int, B: int, salt: int) -> np.ndarray:
-    """Numbers for an input that is described."""
+    """Return numbers for an input that is described."""
     own = spec("x", text)
     shape = own.shape({"T": T, "B": B})
     if own.dtype.kind == "b":

@@ -33,7 +33,7 @@ FOUND = load_file(RECORDED)
 
 
 def recorded(label):
-    """What was recorded of a case, by name."""
+    """Return the recorded arrays of a case, by name."""
     return {name.partition("/")[2]: x for name, x in FOUND.items()
             if name.startswith(f"{label}/")}  # fmt: skip
 

@@ -14,7 +14,7 @@ Case = dict[str, Any]
 
 
 def cases() -> dict[str, Case]:
-    """Every case by its name: the kind of layer, its options, and whether the batch is packed."""
+    """Return every case by name: kind of layer, options, and whether the batch is packed."""
     found: dict[str, Case] = {}
     for kind, layers, both, first, packed in product(
         ("RNN", "LSTM", "GRU", "LSTM projected"), (1, 2), (False, True), (False, True),
@@ -32,7 +32,7 @@ def cases() -> dict[str, Case]:
 
 
 def arrays(case: Case, shapes: dict[str, tuple[int, ...]]) -> dict[str, Any]:
-    """The input, the initial states, the gradients from above, and the weights of these shapes."""
+    """Return the input, initial states, gradients from above, and weights of these shapes."""
     options = case["options"]
     count = options["num_layers"] * (2 if options["bidirectional"] else 1)
     width = options.get("proj_size", H)

@@ -24,7 +24,7 @@ TARGETS = np.random.default_rng(1).integers(1, 6, (5, 5))
 
 
 def writers() -> dict[str, Case]:
-    """Encoder-decoders by name: their layers, the score of their attention, and the ratio."""
+    """Return encoder-decoders by name: layers, score of their attention, and ratio."""
     return {
         f"write {score}, {layers} layers, ratio {ratio}": {
             "score": score, "layers": layers, "ratio": ratio,
@@ -36,7 +36,7 @@ def writers() -> dict[str, Case]:
 
 
 def losses() -> dict[str, Case]:
-    """Losses by name: the reduction, and whether rows that cannot be spelled count as 0."""
+    """Return losses by name: the reduction, and the flag for rows that cannot be spelled."""
     return {
         f"ctc {reduction}, {zero}": {"reduction": reduction, "zero_infinity": zero}
         for reduction, zero in product(("none", "sum", "mean"), (False, True))
@@ -44,7 +44,7 @@ def losses() -> dict[str, Case]:
 
 
 def weights(case: Case) -> dict[str, Any]:
-    """The weights of an encoder-decoder by name."""
+    """Return the weights of an encoder-decoder by name."""
     layers, score = case["layers"], case["score"]
     shapes: dict[str, tuple[int, ...]] = {"encoder.embedding.weight": (V, E),
                                           "decoder.embedding.weight": (W, E),

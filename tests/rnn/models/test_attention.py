@@ -21,7 +21,7 @@ def made(score, **options):
 
 
 def by_hand(attention, q, outputs, lengths):
-    """Contexts (B, M) and weights (B, T), one row and one position at a time."""
+    """Compute contexts (B, M) and weights (B, T), one row and one position at a time."""
     p = {name: x.numpy() for name, x in attention.named_parameters()}
     scores = {
         "dot": lambda q, m: q @ m,
@@ -92,7 +92,7 @@ def test_padding_changes_nothing_and_gets_no_gradient(score):
 
 @pytest.mark.parametrize("score", SCORES)
 def test_attention_in_a_recurrence_has_the_same_gradients_explicit_and_compiled(score):
-    """Keys and values of one source are both read by the step."""
+    # Keys and values of one source are both read by the step.
     attention, outputs = made(score)
     xs = engine.asarray(normal(U, B, Q))
 

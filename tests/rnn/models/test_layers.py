@@ -160,7 +160,7 @@ def test_the_row_of_the_padding_stays_as_it_is(row):
 
 @pytest.mark.parametrize("wrong", [-1, 4])
 def test_an_index_that_is_no_row_is_refused_by_name(wrong):
-    """Not taken from the end, as an array would be: -1 is often padding."""
+    # Not taken from the end, as an array would be: -1 is often padding.
     with pytest.raises(IndexError, match=rf"Embedding: index {wrong} is outside .* 0 to 3"):
         rnn.Embedding(4, 3)([[0, wrong]])
 

@@ -503,7 +503,7 @@ def test_without_targets_it_runs_free():
 
 
 def test_a_network_from_its_output_learns_in_parallel():
-    """y_t = 0.8 y_{t-1} + x_t, learned with all steps at once and then run free."""
+    # y_t = 0.8 y_{t-1} + x_t, learned with all steps at once and then run free.
     engine.seed(0)
     x = normal(20, 8, 1) * 0.3
     y = np.zeros_like(x)
@@ -702,7 +702,7 @@ def test_models_change_their_dtype():
             model.to(wrong)
 
 
-# ---- cells of one's own
+# ---- cells of a user
 
 
 def peephole(I, H):
@@ -713,7 +713,7 @@ def peephole(I, H):
 @pytest.mark.parametrize("layers", [1, 2])
 @pytest.mark.parametrize("name", ["lstm", "gru", "rnn"])
 def test_layers_of_cells_are_the_layers_of_that_name(name, layers, bidirectional):
-    """The same cells given as a function: other names, the same numbers."""
+    # The same cells given as a function: other names, the same numbers.
     cell = {"lstm": rnn.LSTMCell, "gru": rnn.GRUCell, "rnn": rnn.ElmanCell}[name]
     x, lengths = np.array([[1, 2], [3, 4], [5, 0]]), [3, 2]
 

@@ -20,7 +20,7 @@ Y = np.array([[2, 3, 4], [5, 1, 6], [7, 0, 8], [1, 0, 1]])
 
 
 def made(score=None, *, encoder=None, **options):
-    """A model of target indices 0 for padding and 1 for start and end."""
+    """Return a model with target indices 0 for padding and 1 for start and end."""
     engine.seed(5)
     encoder = Encoder(V, E, H, **(encoder or {}))
     attention = None if score is None else Attention(H, encoder.width, score)
@@ -29,7 +29,7 @@ def made(score=None, *, encoder=None, **options):
 
 
 def by_steps(model, inputs, state):
-    """The logits of the decoder, one `advance` after another."""
+    """Return the logits of the decoder, one `advance` after another."""
     logits = []
     for row in inputs:
         one, state = model.advance(row, state)
@@ -108,7 +108,7 @@ def test_gradients_are_those_of_finite_differences(options, ratio):
 
 
 def test_compiled_where_the_recurrence_allows():
-    """No step is on the graph, also where the decoder is fed by its own choices."""
+    # No step is on the graph, also where the decoder is fed by its own choices.
 
     def losses(ratio):
         engine.seed(5)
@@ -148,7 +148,7 @@ def sigmoid(x):
 
 
 def bahdanau(p, inputs, s, outputs, lengths):
-    """Logits (U, B, V) and weights (U, B, T) of a GRU with PyTorch's gates, row by row."""
+    """Compute logits (U, B, V) and weights (U, B, T) of a GRU with PyTorch's gates, row by row."""
     steps, rows = inputs.shape
     logits, weights = np.zeros((steps, rows, W)), np.zeros((steps, rows, len(outputs)))
     attention = [p[f"attention.{name}"] for name in ("v", "weight_query", "weight_memory")]
@@ -215,7 +215,7 @@ CHANGED = [
 
 
 def agree(model, x=X, lengths=LENGTHS, y=Y):
-    """Compiled and step by step: loss and all gradients."""
+    """Check that loss and all gradients are the same compiled and step by step."""
     found = []
     for mode in (engine.scope(), engine.explicit()):
         model.zero_grad()
@@ -364,12 +364,12 @@ def test_a_ratio_of_0_feeds_back_the_most_probable():
 
 
 def fed(model, inputs, **options):
-    """The logits of a decoder over inputs, from zeros."""
+    """Return the logits of a decoder over inputs, from zeros."""
     return model(inputs, model.start(batch=inputs.shape[1]), **options).logits.numpy()
 
 
 def test_scheduled_sampling_tosses_a_coin_for_every_step_and_row():
-    """An embedding of indices as numbers and a cell that hands them on show what was fed."""
+    # An embedding of indices as numbers and a cell that hands them on show what was fed.
 
     class Echo(rnn.Cell):
         input_size, state_size = 1, {"h": 1}
@@ -397,7 +397,7 @@ def test_scheduled_sampling_tosses_a_coin_for_every_step_and_row():
     assert (first[1:] == 5).mean() == pytest.approx(0.3, abs=0.04)
     shares = (first[1:] == 5).mean(axis=0)
     assert shares.min() < 0.25 < 0.35 < shares.max()  # rows differ
-    assert (was_fed(ratio=0.3) != first).any()  # the next update tosses anew
+    assert (was_fed(ratio=0.3) != first).any()  # the next update draws again
     engine.seed(7)
     np.testing.assert_array_equal(was_fed(ratio=0.3), first)
     engine.seed(7)  # neither the other rows nor later steps matter
@@ -431,7 +431,7 @@ def test_a_sampled_choice_has_the_frequencies_of_the_prediction():
 
 
 def test_no_gradient_goes_through_the_choice():
-    """Of two steps without feeding the truth, the first loss alone reaches the first logits."""
+    # Of two steps without feeding the truth, the first loss alone reaches the first logits.
     model = made()
     state = model.encoded(X, LENGTHS)
     logits = model.decoder(np.ones((2, B), dtype=int), state, ratio=0.0).logits
@@ -517,7 +517,7 @@ def test_streams_and_samples_of_a_model():
 
 
 def test_every_device_gives_the_same(device):
-    """Losses and gradients at any ratio, greedy search and beams."""
+    # Losses and gradients at any ratio, greedy search and beams.
     expected = made("general", encoder={"bidirectional": True})
     model = made("general", encoder={"bidirectional": True}).to(device)
     for ratio, feedback in [(1.0, "argmax"), (0.5, "argmax"), (0.5, "sample")]:

@@ -49,7 +49,7 @@ def drawn(*key: int) -> np.random.Generator:
 
 
 def log_normal(x: np.ndarray) -> np.ndarray:
-    """Logits as log probabilities."""
+    """Return logits as log probabilities."""
     x = x - x.max(-1, keepdims=True)
     return np.asarray(x - np.log(np.exp(x).sum(-1, keepdims=True)))
 
@@ -63,7 +63,7 @@ def log_sum(values: Any) -> float:
 
 
 def paths_of(model: CRF, e: np.ndarray) -> dict[tuple[int, ...], float]:
-    """The score of every tag sequence over emissions (T, K)."""
+    """Return the score of every tag sequence over emissions (T, K)."""
     a, start, stop = (x.numpy() for x in (model.transitions, model.start, model.stop))
     return {
         path: start[path[0]] + stop[path[-1]] + sum(e[t, k] for t, k in enumerate(path))
@@ -118,7 +118,7 @@ def test_an_impossible_emission_takes_its_paths_out_and_gets_no_gradient():
 
 
 def forward_ctc(frames: np.ndarray, labels: list[int], blank: int) -> float:
-    """-log p by the recursion of Graves et al. (2006) over probabilities, a loop over states."""
+    """Return -log p by the recursion of Graves et al. (2006), a loop over states."""
     states = [blank, *itertools.chain.from_iterable((k, blank) for k in labels)]
     y, a = np.exp(frames.astype("float64")), np.zeros(len(states))
     for t in range(len(y)):
@@ -233,7 +233,7 @@ class Remembering:
 
 
 def every(model: Remembering, start: int, end: int, limit: int, alpha: float) -> list[Any]:
-    """All sequences as (score, log p, indices, ended), best first."""
+    """Return all sequences as (score, log p, indices, ended), best first."""
     others, found = [i for i in range(model.V) if i != end], []
     for n in range(limit + 1):
         for one in itertools.product(others, repeat=n):
@@ -297,7 +297,7 @@ def softmax(x: np.ndarray) -> np.ndarray:
 
 
 def by_hand(logits: np.ndarray, temperature: float, k: int | None, p: float | None) -> np.ndarray:
-    """The probabilities to draw by: temperature, then the k largest, then the nucleus of those."""
+    """Return the probabilities to draw by: temperature, the k largest, then their nucleus."""
     order = np.argsort(-logits, kind="stable")
     out = np.zeros(len(logits))
     out[order[:k]] = softmax(logits[order[:k]] / temperature)
@@ -521,7 +521,7 @@ def test_a_byte_level_tokeniser_gives_back_every_text():
 
 
 def chunks(tags: list[str]) -> set[tuple[int, int, str]]:
-    """The spans that conlleval sees in a sentence: one tag after another, by its two questions."""
+    """Return the spans that conlleval sees in a sentence, by its two questions for each tag."""
     found, (before, kind), first = set(), ("O", ""), 0
     for t, tag in enumerate([*tags, "O"]):
         letter, _, name = tag.partition("-")

@@ -109,7 +109,7 @@ class Largest(Metric):
 
 
 def pairs(batch, rank, ranks):
-    """The rows of a rank in a pair (x, y)."""
+    """Return the rows of a rank in a pair (x, y)."""
     first, stop = rnn.distributed.bounds(len(batch[1]), rank, ranks)
     if first == stop:
         return None

@@ -23,7 +23,7 @@ def one_process(a, b, init, *, reverse):
 
 
 def derivatives(scan, arrays, weights, tangents, *, counts):
-    """Final state, states, and their first, second and third derivatives; `counts` is 1 or 0."""
+    """Return final state, states, and derivatives of orders 1 to 3; `counts` is 1 or 0."""
     a, b, init = (engine.asarray(x, requires_grad=True) for x in arrays)
     final, states = scan(a, b, init)
     loss = engine.sum(engine.tanh(states) * weights[0])
@@ -37,7 +37,7 @@ def derivatives(scan, arrays, weights, tangents, *, counts):
 
 
 def arrays_of(shape, dtype, *, narrow=False):
-    """a, b, init, weights and tangents; some a are 0, with `narrow` a is the same at all times."""
+    """Return a, b, init, weights and tangents; some a are 0, if `narrow` a is constant in time."""
     draw = np.random.default_rng(7)
     a = draw.uniform(-1.2, 1.2, shape[-1:] if narrow else shape)
     if not narrow:
@@ -97,7 +97,7 @@ CELLS = (
 
 
 def of_layer(run, layer, x, state, weights, *, counts):
-    """Outputs, final state, and gradients of the parameters, of x and of the first state, twice."""
+    """Return outputs, final state, and gradients by parameters, x and first state, twice."""
     x, *state = (engine.asarray(one, requires_grad=True) for one in (x, *state))
     y, final = run(layer, x, tuple(state) if len(state) > 1 else state[0])
     final = final if isinstance(final, tuple) else (final,)
@@ -174,7 +174,7 @@ def check_layers():
 
 
 def check_maps():
-    """Maps that do not commute, by doubling and from rank to rank in turn."""
+    """Check maps that do not commute, by doubling and from rank to rank in turn."""
     draw = np.random.default_rng(5)
     P, s = draw.normal(size=(SIZE, 3, 3, 2)), draw.normal(size=(SIZE, 3, 2))
     first = draw.normal(size=(3, 2))
@@ -192,7 +192,7 @@ def check_maps():
 
 
 def check_numbers_that_overflow():
-    """Products of decays are infinite where the states are not; NaN stays where it is."""
+    """Check infinite products of decays with finite states; NaN stays in its place."""
     a, b = np.full((4 * SIZE, 1, 2), 1e120), np.zeros((4 * SIZE, 1, 2))
     b[-1] = 1.0
     own = stretch(len(a))
@@ -232,7 +232,7 @@ def check_refusals():
 
 
 def check_that_different_graphs_are_told():
-    """A rank whose loss leaves something out must not take what another sent for its own."""
+    """Check that a rank with a smaller loss does not take what another sent as its own."""
     a = engine.asarray(np.ones((3, 2)), requires_grad=True)
     final, states = affine_scan(a, a)
     one, other = engine.sum(final), engine.sum(states)
@@ -244,7 +244,7 @@ def check_that_different_graphs_are_told():
 
 
 def check_the_page():
-    """The example of the page runs, and gives all ranks the gradient of one process."""
+    """Check that the example of the page gives all ranks the gradient of one process."""
     page = ROOT / "docs" / "howto" / "long_sequences.md"
     code = page.read_text(encoding="utf-8").split("```python\n")[1].split("```")[0]
     names = {}

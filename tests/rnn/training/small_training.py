@@ -84,7 +84,7 @@ def carried(net: Any, batch: Batch, state: Any) -> tuple[Any, Any]:
 
 
 def run(folder: Path | None = None, *, seed: int = 1, **options: Any) -> tuple[Net, Any, History]:
-    """A run of the small model: the model, its optimiser, the history."""
+    """Run the small model, and return it, its optimiser and the history."""
     engine.seed(seed)
     net = Net()
     optimizer = options.pop("optimizer", rnn.optim.Adam)(net.parameters(), lr=0.02)
@@ -103,20 +103,20 @@ def run(folder: Path | None = None, *, seed: int = 1, **options: Any) -> tuple[N
 
 
 def numbers(history: History) -> list[Any]:
-    """All of a history but the seconds."""
+    """Return a history without its seconds."""
     steps = [record[:-1] for record in history.steps]
     return [steps, [record[:-1] for record in history.validations], history.stopped]
 
 
 def logged(folder: Path) -> list[dict[str, Any]]:
-    """The lines of a log without their seconds."""
+    """Return the lines of a log without their seconds."""
     lines = [json.loads(line) for line in (folder / "run.jsonl").read_text().splitlines()]
     assert all(line.pop("seconds") >= 0 for line in lines)
     return lines
 
 
 def assert_same_state(one: Mapping[str, Any], other: Mapping[str, Any]) -> None:
-    """Arrays equal to the bit, nan and -0.0 too."""
+    """Assert that arrays are equal to the bit, nan and -0.0 too."""
     assert list(one) == list(other)
     for name, value in one.items():
         assert value.dtype == other[name].dtype, name
@@ -124,7 +124,7 @@ def assert_same_state(one: Mapping[str, Any], other: Mapping[str, Any]) -> None:
 
 
 def assert_same_run(one: Any, other: Any) -> None:
-    """Weights, optimiser and history equal to the bit."""
+    """Assert that weights, optimiser and history are equal to the bit."""
     assert_same_state(one[0].state_dict(), other[0].state_dict())
     assert_same_state(one[1].state_dict(), other[1].state_dict())
     assert numbers(one[2]) == numbers(other[2])

@@ -78,7 +78,7 @@ def lines(folder):
 
 
 def assert_same(one, other):
-    """Two folders, equal to the bit but for the seconds and the number of checkpoints."""
+    """Assert that two folders are equal to the bit but for seconds and number of checkpoints."""
     assert lines(one) == lines(other)
     first, second = newest(one), newest(other)
     assert list(first.tensors) == list(second.tensors)
@@ -196,7 +196,7 @@ def test_a_signal_ends_a_long_validation_within_a_second(number, tmp_path):
 
 
 def newest_step(folder):
-    """The steps of the newest checkpoint, None before there is one."""
+    """Return the step of the newest checkpoint, None before there is one."""
     found = Checkpoints(folder / "checkpoints").newest() if folder.exists() else None
     return None if found is None else found.state["step"]
 
@@ -448,7 +448,7 @@ def test_sample_goes_on_from_the_prompt(folder, capsys):
 
 
 def test_sample_follows_the_model(folder, capsys):
-    """Greedy text by hand, and --top-k 1 the same whatever the temperature."""
+    # Greedy text by hand, and --top-k 1 the same whatever the temperature.
     found = newest(folder)
     model, tokens = trained(found, "numpy", last=False), vocabulary(found.state["config"])
     ids = tokens.encode("The fox").tolist()
@@ -553,7 +553,7 @@ def test_the_vocabulary_is_of_what_is_learnt_from(tmp_path):
 
 
 def test_what_is_only_held_out_has_no_index(tmp_path):
-    """Nothing but different characters: those learnt from have an index, and no others."""
+    # Nothing but different characters: those learnt from have an index, and no others.
     path = tmp_path / "text.txt"
     for size in (10, 57, 100, 300, 1000, 2000):
         characters = [chr(0x4E00 + i) for i in range(size)]
@@ -676,7 +676,7 @@ def test_large_texts_are_mapped(text, folder, monkeypatch):
 
 
 def refused(capsys, *arguments):
-    """The one line of a refusal."""
+    """Return the one line of a refusal."""
     capsys.readouterr()
     try:
         status = main(list(arguments))

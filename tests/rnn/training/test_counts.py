@@ -98,7 +98,7 @@ def uneven() -> list[Any]:
 
 
 def token_mean(net: Net, data: list[Any]) -> float:
-    """The mean over all tokens, in NumPy."""
+    """Compute the mean over all tokens, in NumPy."""
     nats = []
     net.eval()
     for batch in data:

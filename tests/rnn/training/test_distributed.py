@@ -31,7 +31,7 @@ KILLED_WITHIN = 20  # seconds until a job ends that has lost a process; a hang w
 
 @pytest.fixture
 def start():
-    """A function that starts a job on N processes."""
+    """Yield a function that starts a job on N processes."""
     pytest.importorskip("mpi4py")
     mpiexec = shutil.which("mpiexec", path=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
     if mpiexec is None:
@@ -56,7 +56,7 @@ def start():
 
 @pytest.fixture
 def run(start):
-    """A function that runs a job on N processes: its exit status and what it printed."""
+    """Return a function that runs a job on N processes: its exit status and what it printed."""
 
     def go(number, *job):
         one = start(number, *job)
@@ -134,7 +134,7 @@ def test_a_process_that_is_killed_ends_those_that_add_with_it_on_devices(start, 
 
 @pytest.fixture
 def fake(gpu):
-    """The backend of the fake of CuPy: what is asked of it needs two GPUs."""
+    """Return the backend of the fake of CuPy, for calls that need two GPUs."""
     import cupy
 
     if not getattr(cupy, "IS_FAKE", False):
@@ -144,7 +144,7 @@ def fake(gpu):
 
 @pytest.fixture
 def two(fake):
-    """A function that starts another process on a device and connects both."""
+    """Yield a function that starts another process on a device and connects both."""
     started = []
 
     def begin(device):
@@ -265,14 +265,14 @@ def test_states_whose_rows_cannot_be_told_go_on_with_as_many_processes(run, tmp_
 
 
 def carried_by(size, nest, share=None):
-    """A run of so many processes that carries a state, as far as checkpoints look at it."""
+    """Return a run of so many processes that carries a state, in the parts a checkpoint reads."""
     own = SimpleNamespace(size=size, rank=0, gather=lambda what: [what] * size)
     return SimpleNamespace(settings=SimpleNamespace(distributed=own), carried=nest, uncut=None,
                            rows=share and Rows(share.first, share.size, share.total))  # fmt: skip
 
 
 def layers_state():
-    """States (4, 4) of 4 rows in two layouts, in a dict whose names are not in order."""
+    """Return states (4, 4) of 4 rows in two layouts, in a dict with names out of order."""
     x = engine.asarray(np.random.default_rng(0).normal(size=(3, 4, 2)), dtype=engine.float32)
     return {"z": rnn.GRU(2, 4, num_layers=4)(x)[1].detach(),
             "a": rnn.Recurrent(rnn.ElmanCell(2, 4))(x)[1].detach()}  # fmt: skip
@@ -370,7 +370,7 @@ class Counted:
 
 
 def counted(kind):
-    """A loader of ragged last batches, and what counts what it reads."""
+    """Return a loader of ragged last batches, and a count of its reads."""
     draw = np.random.default_rng(0)
     if kind == "streams":
         loader = rnn.data.Streams(draw.integers(0, 9, 400), batch_size=8, steps=7, reset_after=3)

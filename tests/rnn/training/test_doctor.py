@@ -23,7 +23,7 @@ def no_gpu(monkeypatch):
 
 
 def lines(capsys):
-    """What was printed, by the words before the first colon."""
+    """Return the printed lines, by the words before the first colon."""
     return {name.strip(): told.strip() for name, _, told in
             (line.partition(":") for line in capsys.readouterr().out.splitlines())}  # fmt: skip
 
@@ -145,7 +145,7 @@ def test_files_that_shadow_a_package_are_found(no_gpu, capsys, monkeypatch, tmp_
 
 
 def test_rnn_and_its_command_need_no_packages_of_pictures():
-    """As on a GPU machine, which lacks them."""
+    # A GPU machine often lacks them.
     code = """
 import sys
 for name in ("viz", "graphviz", "networkx", "matplotlib"):

@@ -51,7 +51,7 @@ from tests.rnn.training.small_training import (
 
 
 def by_hand(steps, *, clip=None, carry=False, epoch=5):
-    """The loop as one would write it."""
+    """Train by a loop written by hand."""
     engine.seed(1)
     net = Net()
     optimizer = rnn.optim.Adam(net.parameters(), lr=0.02)
@@ -522,7 +522,7 @@ def test_the_state_of_a_validation_is_carried_through_it():
 
 
 def answers(net, batch):
-    """What accuracy and likelihood are made of."""
+    """Return the arguments of accuracy and likelihood."""
     return net(batch.x)[0], batch.y
 
 
@@ -532,7 +532,7 @@ def answers_on(net, batch, state):
 
 
 def figures_by_hand(net, data, carry=False):
-    """Mean log-likelihood and accuracy of all tokens, from the logits, in NumPy."""
+    """Compute mean log-likelihood and accuracy of all tokens, from the logits, in NumPy."""
     net.eval()
     right, nats, state = [], [], None
     for batch in data:
@@ -699,7 +699,7 @@ def test_without_a_direction_no_validation_is_the_best():
 
 
 def fed(figures, **options):
-    """A run whose validations after every step have these figures."""
+    """Return a run with these metrics in the validations after every step."""
     left = iter(figures)
     return run(steps=len(figures), evaluate=lambda net: {"score": next(left)}, validate_every=1,
                **{"mode": "min"} | options)  # fmt: skip
@@ -970,7 +970,7 @@ def test_plain_numbers_in_a_batch_are_looked_at():
 
 
 def test_the_masks_are_the_same_when_it_is_looked_into():
-    """The fault is there only where dropout has left nothing."""
+    # The fault is there only where dropout has left nothing.
 
     def dropped(net, x):
         kept = engine.dropout(engine.ones(1), 0.5)

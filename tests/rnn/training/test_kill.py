@@ -99,7 +99,7 @@ def test_kill_9_at_any_moment_loses_only_the_steps_since_the_last_checkpoint(tmp
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_a_kill_between_any_two_writes_of_a_save_leaves_a_good_checkpoint(tmp_path):
-    """Every system call of saving in turn is the last one: fork, count down, kill."""
+    # Every system call of saving in turn is the last one: fork, count down, kill.
     code = """
 import os, sys, warnings
 from pathlib import Path

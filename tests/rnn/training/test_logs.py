@@ -28,7 +28,7 @@ def rows(path):
 
 
 def assert_logged(path, history):
-    """The lines of a CSV file are the records of a run, to the last digit."""
+    """Assert that the lines of a CSV file are the records of a run, to the last digit."""
     found = rows(path)
     assert list(found[0]) == COLUMNS
     steps = [one for one in found if one["loss"]]
@@ -84,7 +84,7 @@ def test_csv_goes_on_where_a_run_is_resumed(tmp_path):
 
 
 def nan_at(step):
-    """A loss that is no number from a step on."""
+    """Return a loss that is NaN from a step on."""
 
     def found(net, batch, step=step, at=step):
         value = loss(net, batch)
@@ -137,7 +137,7 @@ def test_a_killed_run_loses_nothing_already_logged(tmp_path):
 
 
 def events(folder):
-    """The scalars and the sizes of the pictures in the event files of a folder, oldest first."""
+    """Return the scalars and sizes of pictures in the event files of a folder, oldest first."""
     event = pytest.importorskip("tensorboardX.proto.event_pb2")
     scalars, images, purged = {}, {}, []
     for path in sorted(folder.iterdir(), key=lambda one: one.stat().st_mtime_ns):
@@ -295,7 +295,7 @@ def test_callbacks_are_closed_after_an_error_too():
 
 
 def trained(tmp_path, *arguments):
-    """The folder of a short run of the command line."""
+    """Return the folder of a short run of the command line."""
     text, out = tmp_path / "text.txt", tmp_path / "run"
     text.write_text("The quick brown fox jumps over the lazy dog.\n" * 20)
     small = ["--hidden", "8", "--length", "6", "--batch", "4", "--steps", "6"]

@@ -62,7 +62,7 @@ class Raising(Callback):
 
 
 def drawing(net):
-    """A figure that draws, so that a validation moves the randomness on."""
+    """Return a metric that draws, so that a validation advances the random state."""
     return {"loss": float(engine.random.fresh_key("drawn")[-1] % 7)}
 
 

@@ -29,7 +29,7 @@ VALIDATION = batches(2, seed=9)
 
 
 def answers_on(net, batch, state):
-    """What metrics take of a batch; an odd outputs, which draws."""
+    """Return the metrics of a batch; odd outputs draw numbers."""
     engine.random.fresh_key("outputs")
     logits, state = net(batch.x, state)
     return (logits, batch.y), state
@@ -188,7 +188,7 @@ def test_the_validation_at_the_end_is_noted_but_not_gone_on_from(tmp_path):
 
 
 def resumed(folder, **options):
-    """The one sentence that is said when a run is resumed, and the run."""
+    """Return the sentence that reports a resumed run, and the run."""
     with pytest.warns(UserWarning, match="^fit: ") as caught:
         found = run(folder, resume=True, **options)
     assert len(caught) == 1
@@ -262,7 +262,7 @@ def test_another_figure_to_watch_is_refused(tmp_path):
 
 
 def test_checkpoints_of_before_are_read(tmp_path):
-    """Without the fields that were added later."""
+    # Without the fields that were added later.
     whole = run(tmp_path / "a", steps=8)
     run(tmp_path / "b", steps=6)
     folder = Checkpoints(tmp_path / "b" / "checkpoints")
@@ -276,7 +276,7 @@ def test_checkpoints_of_before_are_read(tmp_path):
 
 
 def refused(folder, match, **options):
-    """A resume that is refused, and changes nothing."""
+    """Check that a resume is refused and changes nothing."""
     engine.seed(3)
     net = Net()
     optimizer = options.pop("optimizer", rnn.optim.Adam)(net.parameters(), lr=0.5)

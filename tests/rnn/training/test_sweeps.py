@@ -37,7 +37,7 @@ def swept(f, space, **options):
 
 @pytest.fixture(scope="module")
 def expected():
-    """The trials, one by one as one would run them."""
+    """Run the trials one by one, without a sweep."""
     found = {}
     for trial in swept(lambda config: 0.0, SPACE, samples=SAMPLES).trials:
         with engine.random.isolated(trial.seed):
@@ -293,7 +293,7 @@ def test_numbers_of_all_kinds_are_figures():
 
 
 def metrics_of(values, **options):
-    """A sweep whose trials give these figures."""
+    """Return a sweep with these metrics of its trials."""
     return swept(lambda config: values[config["i"]], {"i": list(range(len(values)))}, **options)
 
 

@@ -170,7 +170,7 @@ def test_sampling_refuses_nonsense():
 
 
 def advance(index: int, state: Any) -> tuple[Any, Any]:
-    """A model that counts: after n it predicts n + 1 (mod 5); its state is all it was fed."""
+    """Return a model that counts: after n it predicts n + 1 (mod 5); its state is its inputs."""
     fed = [*(state or []), index]
     return engine.asarray(np.eye(5)[(index + 1) % 5] * 50), fed
 

@@ -33,7 +33,7 @@ def last_loss() -> viz.Diagram:
 
 
 def still(text: str) -> str:
-    """The document without what animates it."""
+    """Return the document without its animation."""
     text = re.sub(r"\n<style>\n@media.*?</style>", "", text, flags=re.DOTALL)
     return re.sub(r" back b\d+", "", text.replace(' pathLength="1"', ""))
 

@@ -39,7 +39,7 @@ def test_any_text_is_well_formed_and_escaped(unit, tmp_path):
 
 
 def shown(opened) -> list[str]:
-    """The shade of every token."""
+    """Return the shade of every token."""
     return opened(
         "[...document.querySelectorAll('.text b')].map(b => [...b.classList].filter(c => "
         "/^(s\\d+|zero|lost|faint|broken)$/.test(c)).join())"

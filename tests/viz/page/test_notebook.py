@@ -33,7 +33,7 @@ def diagram():
 
 @pytest.fixture
 def cell(browser):
-    """An output cell of 800 pixels; faults in it end the test."""
+    """Return an output cell of 800 pixels; faults in it end the test."""
     opened = browser.new_page(viewport={"width": 820, "height": 900})
     faults = []
     opened.on("pageerror", lambda error: faults.append(str(error)))

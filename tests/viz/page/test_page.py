@@ -28,7 +28,7 @@ NASTY = "</script><script>window.broken=1</script>\"'`${1}<!--&\x00\x1b\ud800\u2
 def grid(
     steps: int, layers: int, *, charts: bool = False, weights: bool = False
 ) -> tuple[Scene, nx.MultiDiGraph]:
-    """A network of `layers` cells a step, each fed from below and from before, with gradients."""
+    """Return a network of `layers` cells a step, fed from below and from before, with gradients."""
     graph = nx.MultiDiGraph()
     boxes, wires, bands = [], [], []
     for t in range(steps):
@@ -217,14 +217,14 @@ def test_histograms_of_odd_values():
 
 
 def boxes_now(v) -> dict[int, tuple[float, float]]:
-    """Where each visible box is on the folded picture."""
+    """Return the place of each visible box on the folded picture."""
     script = """() => { const { rect, boxHidden } = app.geometry;
       return app.model.key.map((k, i) => [k, rect[4*i], rect[4*i+1], boxHidden[i]]); }"""
     return {k: (x, y) for k, x, y, gone in v(script) if not gone}
 
 
 def on_stage(v, key: int) -> tuple[float, float]:
-    """The middle of a box on the screen."""
+    """Return the middle of a box on the screen."""
     x, y = v(f"""() => {{ const i = app.model.key.indexOf({key}); const r = app.geometry.rect;
       const s = app.stage.getBoundingClientRect(), c = app.camera;
       return [s.left + (r[4*i] + r[4*i+2]/2) * c.k + c.x,
@@ -244,7 +244,7 @@ MODES = pytest.mark.parametrize("limit", [5000, 0], ids=["svg", "canvas"])
 
 @pytest.fixture
 def small(browser, tmp_path):
-    """A page of six steps and two layers, as SVG or on a canvas."""
+    """Return a page of six steps and two layers, as SVG or on a canvas."""
 
     def opened(limit: int = 5000, steps: int = 6, **options):
         scene, graph = grid(steps, 2, charts=True)

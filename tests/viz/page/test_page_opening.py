@@ -96,7 +96,7 @@ HOST = """<!DOCTYPE html><meta charset="utf-8"><body style="margin:0">
 
 
 def hosted(browser, inside: str, style: str, width: int = 1000, height: int = 700):
-    """A page of somebody else's with the picture in a frame, and that frame."""
+    """Return a page of another site with the picture in a frame, and that frame."""
     opened = browser.new_page(reduced_motion="reduce")
     opened.set_content(HOST.format(style=style, inside=escape(inside), width=width, height=height))
     frame = opened.frames[1]

@@ -28,7 +28,7 @@ def strongest(diagram, browser, tmp_path, a, b):
 
 
 def equation(said):
-    """The printed factors and the printed product, exactly."""
+    """Return the printed factors and the printed product, exactly."""
     left, right = re.search(r"carry: (.+) = (\S+) along", said).groups()
     found = [re.search(r"([\d.e−]+)\)?$", one)[1].replace("−", "-") for one in left.split(" × ")]
     return [Decimal(one) for one in found], Decimal(right.replace("−", "-"))

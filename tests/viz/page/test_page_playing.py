@@ -28,7 +28,7 @@ def gradients():
 
 
 def pixel(v, x: float, y: float) -> tuple[int, int, int]:
-    """The colour on the screen at a place of the picture."""
+    """Return the colour on the screen at a place of the picture."""
     image = pytest.importorskip("matplotlib.image")
     v(DRAWN)
     left, top = v(f"""() => {{ const s = app.stage.getBoundingClientRect(), c = app.camera;
