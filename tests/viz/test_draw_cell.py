@@ -72,6 +72,14 @@ def test_the_picture_fits_a_page_and_is_legible(drawn, name):
     assert min(sizes) >= SMALLEST
 
 
+def test_a_cell_that_cannot_fit_is_made_smaller_and_says_which_width_it_needs():
+    diagram = viz.draw_cell(rnn.LTCCell(3, 4))
+    assert float(ET.fromstring(diagram.svg()).get("width")) == 800
+    note = " ".join(diagram.scene.notes)
+    least = int(re.search(r"width=(\d+) keeps them at 9", note).group(1))
+    assert "Too wide" not in " ".join(viz.draw_cell(rnn.LTCCell(3, 4), width=least).scene.notes)
+
+
 @pytest.mark.parametrize("name", CELLS)
 def test_boxes_and_wires_of_a_step_stand_on_its_band(drawn, name):
     scene = drawn[name].scene
