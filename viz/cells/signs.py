@@ -3,7 +3,9 @@
 Below `model.py`.
 """
 
+import math
 from collections.abc import Collection, Mapping
+from fractions import Fraction
 from typing import Any
 
 from engine import Node, Tensor
@@ -57,7 +59,18 @@ def _constant(x: Any, symbols: Mapping[Node, str]) -> str:
     """Return a number, or the symbol of a weight; a dot for what is computed of weights."""
     if isinstance(x, Tensor):
         return plain(symbols.get(x.node) or next(_named(x, symbols), "·"))
-    return number(float(x)).replace("-", "−") if not isinstance(x, complex) else str(x)
+    return str(x) if isinstance(x, complex) else _plain_number(float(x))
+
+
+def _plain_number(x: float) -> str:
+    """Return a number to two digits: a fraction p/q with q up to 64 that rounds to it, or ≈, where
+    these are not exact.
+    """
+    text = number(x)
+    if not math.isfinite(x) or float(f"{x:.2g}") == x or (abs(x) < 999.5 and x == round(x)):
+        return text
+    p, q = Fraction(x).limit_denominator(64).as_integer_ratio()
+    return f"{p}/{q}".replace("-", "−") if q > 1 and p / q == x else f"≈{text}"
 
 
 def _named(x: Tensor, symbols: Mapping[Node, str]) -> Any:
