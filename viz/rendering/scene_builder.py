@@ -14,9 +14,8 @@ from viz.layout.geometry import Geometry, measured
 from viz.layout.grid import Grid, arrange
 from viz.model.elements import Item, Model
 from viz.rendering.annotations import Annotations
-from viz.rendering.boxes import box_sizes, lines_of, title_of
+from viz.rendering.boxes import borders, box_sizes, lines_of, row_names, title_of
 from viz.rendering.edges import MARK, Edges, states_wider
-from viz.rendering.headings import borders, row_names
 from viz.rendering.wire_words import Words
 from viz.scene import Band, Box, Columns, Scene, Shape, Swatch, Wire
 from viz.scene import Words as Line
@@ -47,7 +46,7 @@ class SceneBuilder:
         lines = [lines_of(item, annotations.lines.get(item.key, ())) for item in self.items]
         if annotations.detail.narrow:
             lines = [
-                tuple(map(shortest, (*own[0].rsplit(" ", item.kind == "gap"), *own[1:])))
+                tuple(map(_shortest, (*own[0].rsplit(" ", item.kind == "gap"), *own[1:])))
                 for item, own in zip(self.items, lines, strict=True)
             ]
         sides: dict[int, int] = {}
@@ -162,6 +161,11 @@ class SceneBuilder:
         return swatches + style.backward_swatches(
             scale, norms, states_wider=wider, marked=not annotations.detail.narrow
         )
+
+
+def _shortest(line: str) -> str:
+    """Return a line of a box where room is scarce; factors stay, as they multiply as printed."""
+    return line if "×" in line.rpartition(" ")[2] else shortest(line)
 
 
 def _heading_room(grid: Grid) -> list[int]:
