@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from viz.model.elements import Item, Model
-from viz.model.times import in_order
+from viz.model.window import in_order
 
 RAIL, BAR = -1, -2  # instead of a column
 BEFORE, AFTER = ("before",), ("after",)

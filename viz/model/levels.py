@@ -12,7 +12,7 @@ from typing import Any
 
 from engine import Graph, Node, Tensor, expanded, unstacked
 from engine.backends import DType
-from viz.labels import LONGEST, count, short, symbol
+from viz.labels import LONGEST, counted, short, symbol
 from viz.model.elements import Item, Model
 from viz.model.grouping import Hidden, Key, calls_of, is_gap, is_input, keys_of, last_of_equations
 from viz.model.inputs import INITIAL, complete_states, cut_leaves, given_leaves, label_inputs
@@ -171,7 +171,7 @@ def _label(kind: str, first: Node, own: list[Node], role: str, last: set[Node]) 
     """Return the words in the box."""
     if kind == "gap":
         steps = len(set(_times(own)))
-        return f"… {count(steps)} step{'s' * (steps != 1)}"
+        return f"… {counted(steps, 'step')}"
     if not first.inputs:
         names = [node.name for node in own]
         return _common(names) or role or _ends(names) or CONST
