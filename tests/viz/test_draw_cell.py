@@ -26,7 +26,7 @@ from viz.cells.drawing import LEAST_WIDTH
 from viz.cells.factors import measure, step_norm
 from viz.cells.formulas import pieces, text
 from viz.cells.model import build
-from viz.cells.plain import at_most
+from viz.cells.signs import at_most
 
 CELLS = tuple(cells())
 SMALLEST = 9.0  # pixels of the letters of a picture; small letters below may be less

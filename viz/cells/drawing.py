@@ -15,9 +15,9 @@ from viz.cells.formulas import pieces
 from viz.cells.hovering import Hovering
 from viz.cells.labels import Room, beside_box, beside_wire
 from viz.cells.model import CellModel, StepRecord, build
-from viz.cells.plain import at_most
 from viz.cells.routing import Routed, routed
 from viz.cells.sheet import UNIT
+from viz.cells.signs import at_most
 from viz.checks import check_title, check_width, shown
 from viz.diagram import Diagram
 from viz.labels import number, wrapped

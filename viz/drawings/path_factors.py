@@ -12,13 +12,12 @@ from itertools import groupby
 from engine import Node
 from viz.analysis.jacobian_hops import Hops
 from viz.analysis.paths import Path
-from viz.labels import number
+from viz.labels import number, superscript
 
 Hop = tuple[Node, Node]  # earlier, later
 Place = tuple[str, int]  # a wire, or a box
 TIMES = "×"
 WIDE = Context(prec=60, Emax=10**9, Emin=-(10**9))  # products of many floats, none of them 0
-RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 FEW, MOST = 3, 17  # digits of a product, and those that tell any two floats apart
 
 
@@ -59,7 +58,7 @@ def _text(value: Decimal) -> str:
         plain = f"{value:f}"
         return plain.rstrip("0").rstrip(".") if "." in plain else plain
     head = _text(value.scaleb(-exponent, WIDE))
-    return f"{head}×10{str(exponent).translate(RAISED)}"
+    return f"{head}×10{superscript(exponent)}"
 
 
 class Factors:

@@ -35,16 +35,13 @@ def recorded(x: Tensor | Graph | Sequence[Tensor], level: str) -> Graph:
 def outputs_of(x: Tensor | Graph | Sequence[Tensor]) -> tuple[Tensor, ...]:
     """Return the tensors of which a picture is drawn. Raises TypeError for what are none."""
     given = (x,) if isinstance(x, Tensor) else x.outputs if isinstance(x, Graph) else x
-    if not isinstance(given, list | tuple) or not given or not all(map(_is_tensor, given)):
+    listed = isinstance(given, list | tuple) and given
+    if not (listed and all(isinstance(one, Tensor) for one in given)):
         raise TypeError(
             "a picture is drawn of a tensor, a Graph or a sequence of tensors that were computed; "
             f"got {type(x).__name__}{' without any' if x in ([], ()) else ''}"
         )
     return tuple(given)
-
-
-def _is_tensor(x: object) -> bool:
-    return isinstance(x, Tensor)
 
 
 def build(

@@ -71,6 +71,8 @@ class SceneBuilder:
         edges = Edges(model, annotations, self.scale, self.words, place)
         wires = edges.wires()
         wide = max(place.width, edges.right, 420.0)
+        have = "edge has" if (lost := edges.without_room) == 1 else "edges have"
+        unsaid = f"{count(lost)} {have} no room for words: pointing at them shows these"
         return Scene(
             title=fit(title, wide - 16, 15, bold=True),
             width=wide,
@@ -80,7 +82,7 @@ class SceneBuilder:
             bands=tuple(_bands(place)),
             legend=(*self._legend(), *annotations.legend),
             notes=wrapped(
-                [*self._signs(wires), *self.notes, *annotations.notes, *_lost(edges.without_room)],
+                [*self._signs(wires), *self.notes, *annotations.notes, *[unsaid] * bool(lost)],
                 wide - 40,
             ),
             shapes=(
@@ -190,13 +192,6 @@ def _broken(item: Item) -> bool:
 def _kind(item: Item) -> str:
     """Return the kind of a box as it is drawn: an op that makes a new state is one too."""
     return "state" if item.is_state and item.kind == "op" else item.kind
-
-
-def _lost(many: int) -> Iterable[str]:
-    """Return what could not be written."""
-    if many:
-        edges = "1 edge has" if many == 1 else f"{count(many)} edges have"
-        yield f"{edges} no room for words: pointing at them shows these"
 
 
 def _bands(place: Geometry) -> Iterable[Band]:

@@ -2,18 +2,22 @@
 
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
+from operator import attrgetter
 from xml.sax.saxutils import escape, quoteattr
 
+from viz.dark import night
 from viz.gc_pause import gc_paused
 from viz.labels import clean
 from viz.moved import Moved, moved
-from viz.scene import Band, Box, Rect, Scene, Shape, Swatch, Wire, Words
+from viz.scene import Band, Box, Line, Rect, Scene, Shape, Swatch, Wire, Words
 from viz.style import FILLS
 from viz.writers import formulas
-from viz.writers.dark_style import NAME, dark_style
 from viz.writers.paths import digits as _n
 from viz.writers.paths import drawn, reaching
 from viz.writers.primitives import (
+    FAINT,
+    GRADIENT,
+    INK,
     ROUND_BOXES,
     SIGN,
     band_heading,
@@ -30,6 +34,40 @@ from viz.writers.primitives import (
 
 FAMILY = "Helvetica, Arial, 'DejaVu Sans', sans-serif"
 HIDDEN = '<path class="hidden" d="{}{}" fill="none" stroke="transparent" stroke-width="10"/>'
+NAME = "bptt"  # the class of the document: its rules leave other pictures of a page alone
+PAPER, BAND, BAND_EVEN = "#ffffff", "#fafbfc", "#f4f6f8"
+MARK, BOX_MARK = "#111111", "#b00020"
+
+
+def _dark_style(scene: Scene) -> str:
+    """Return the style element that darkens a scene where dark colours are preferred."""
+    return f"<style>{night(_colors(scene), f'.{NAME}')}</style>"
+
+
+def _colors(scene: Scene) -> Iterator[str]:
+    yield from (PAPER, INK, FAINT)
+    if scene.bands:
+        yield from (BAND, BAND_EVEN)
+    for kind, own, dim in dict.fromkeys(map(attrgetter("kind", "fill", "dim"), scene.boxes)):
+        yield from _shaded((*(own or FILLS[kind]), INK, FAINT, BOX_MARK), dim=dim)
+    for color, dim in dict.fromkeys(map(attrgetter("color", "dim"), scene.wires)):
+        yield from _shaded((color, GRADIENT, MARK), dim=dim)
+    for shape in scene.shapes:
+        yield from _of_shape(shape)
+    for swatch in scene.legend:
+        yield from (swatch.color, swatch.box, MARK, *(color for color, _ in swatch.wedge))
+
+
+def _shaded(colors: Iterable[str], *, dim: bool) -> Iterator[str]:
+    return (shade(color, dim=dim) for color in colors)
+
+
+def _of_shape(shape: Shape) -> tuple[str, ...]:
+    if isinstance(shape, Rect):
+        return (shape.fill, shape.stroke)
+    if isinstance(shape, Line):
+        return (shape.color, shape.fill)
+    return (shape.color,)
 
 
 def write(scene: Scene, *, dark: bool = True) -> str:
@@ -48,7 +86,7 @@ def _document(scene: Scene, *, dark: bool) -> str:
         f'font-family="{FAMILY}" role="img" aria-label={quoteattr(clean(scene.title))}>'
     )
     parts = [head, f"<title>{_text(scene.title)}</title>", *formulas.links(scene)]
-    parts += [dark_style(scene)] if dark else []
+    parts += [_dark_style(scene)] if dark else []
     parts.append(
         f'<rect width="{_n(scene.width)}" height="{_n(high)}" class="paper" fill="#ffffff"/>'
     )
