@@ -9,11 +9,7 @@ import re
 from collections.abc import Iterable
 from functools import cache
 
-PAPER, SPAN, BEND = (
-    0.205,
-    0.765,
-    0.7,
-)  # darkest paper, up to the lightest ink; BEND lifts the middle
+PAPER, SPAN, BEND = 0.205, 0.765, 0.7  # darkest paper, lightest ink; BEND lifts the middle
 PAINTS = ("fill", "stroke")  # the attributes of SVG that hold colours
 HEX = re.compile(r"#(?:[0-9a-fA-F]{3}|[0-9a-fA-F]{6})\Z")
 
@@ -49,7 +45,9 @@ def dark(color: str) -> str:
     """
     if not HEX.match(color):
         return color
-    lightness, a, b = _times(TO_LAB, [_root(c) for c in _times(TO_LMS, _linear(color))])
+    lightness, a, b = _times(
+        TO_LAB, [math.pow(max(c, 0.0), 1 / 3) for c in _times(TO_LMS, linear(color))]
+    )
     lightness = PAPER + SPAN * max(1.0 - lightness, 0.0) ** BEND
     a, b = a, b - 0.005  # paper and ink lean a little toward blue
     for _ in range(40):  # less and less colour until the screen can show it
@@ -93,7 +91,7 @@ def rules(colors: Iterable[str], within: str) -> str:
     return "\n".join(lines)
 
 
-def _linear(color: str) -> list[float]:
+def linear(color: str) -> list[float]:
     """Return red, green and blue of ``#rrggbb`` or ``#rgb`` as amounts of light from 0 to 1."""
     digits = color[1:] if len(color) == 7 else "".join(2 * c for c in color[1:])
     parts = (int(digits[i : i + 2], 16) / 255 for i in (0, 2, 4))
@@ -102,10 +100,6 @@ def _linear(color: str) -> list[float]:
 
 def _gamma(light: float) -> float:
     return 12.92 * light if light <= 0.0031308 else 1.055 * math.pow(light, 1 / 2.4) - 0.055
-
-
-def _root(value: float) -> float:
-    return math.pow(max(value, 0.0), 1 / 3)
 
 
 def _times(matrix: tuple[tuple[float, ...], ...], vector: Iterable[float]) -> list[float]:

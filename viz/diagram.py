@@ -20,8 +20,7 @@ from typing import Any
 import networkx as nx
 
 from viz.labels import fit, short
-from viz.page.document import page
-from viz.page.notebook import LARGEST, in_notebook, still
+from viz.page.document import LARGEST, in_notebook, page, still
 from viz.scene import Band, Scene, Words
 from viz.writers import animation, dot, fonts, raster, records, svg
 from viz.writers.primitives import sign_width

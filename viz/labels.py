@@ -90,6 +90,15 @@ def count(value: int) -> str:
     return f"{value:,}"
 
 
+def counted(value: int, what: str, plural: str = "") -> str:
+    """Return how many there are of something.
+
+    >>> counted(1, "node"), counted(1200, "node"), counted(2, "box", "boxes")
+    ('1 node', '1,200 nodes', '2 boxes')
+    """
+    return f"{value:,} {what if value == 1 else plural or f'{what}s'}"
+
+
 def clean(text: str, *, lines: bool = False) -> str:
     """Return text that any file can hold: what XML forbids is a space; `lines` keeps line breaks.
 

@@ -28,7 +28,8 @@ GREEK = frozenset({
 
 def latex(cell: BaseCell) -> str:
     """Return the equations of one step as an ``aligned`` block: inputs x, states with t - 1,
-    outputs. Raises TypeError for what is no cell, such as a layer.
+    outputs. Numbers are exact: decimals of up to 6 digits, else fractions p/q with q up to 64
+    that round to them, else all digits. Raises TypeError for what is no cell, such as a layer.
 
     >>> import rnn
     >>> print(rnn.latex(rnn.ElmanCell(3, 5, bias=False)))

@@ -6,6 +6,7 @@ closer. What is raised to a power stands in brackets unless it is a symbol.
 """
 
 import re
+from fractions import Fraction
 from typing import Any, NamedTuple
 
 from engine import Node, Op, Tensor
@@ -67,7 +68,9 @@ UNSEEN = frozenset({"keepdims", "dtype", "shape", "copy", "correction"})
 
 
 def number(x: float) -> Term:
-    """Write a number with all its digits."""
+    """Write a number exactly: as a decimal of up to 6 digits, else as the fraction p/q with the
+    smallest q up to 64 that rounds to it, else with all its digits.
+    """
     if x != x:
         return Term(r"\mathrm{nan}")
     if x in (float("inf"), -float("inf")):
@@ -76,6 +79,11 @@ def number(x: float) -> Term:
         return Term(rf"\mathrm{{{str(x).lower()}}}")
     digits, _, exponent = repr(x).partition("e")
     text, level = digits.removesuffix(".0"), ATOM
+    if len(text.strip("-0.").replace(".", "")) > 6:
+        p, q = Fraction(x).limit_denominator(64).as_integer_ratio()
+        if q > 1 and p / q == x:
+            sign = "-" if p < 0 else ""
+            return Term(rf"{sign}\frac{{{abs(p)}}}{{{q}}}", SUM if sign else FACTOR)
     if exponent:
         text, level = rf"{text} \cdot 10^{{{int(exponent)}}}", PRODUCT
     return Term(text, SUM if text.startswith("-") else level)

@@ -58,9 +58,10 @@ def over_time(name: str) -> Tensor:
     return run(rnn.Recurrent(cell(name)))
 
 
-def layer(kind: str, **options: Any) -> Tensor:
+def layer(kind: str, steps: int = STEPS, **options: Any) -> Tensor:
     engine.seed(7)
-    return run(getattr(rnn, kind)(I, H, **options), batch_first=options.get("batch_first", False))
+    first = options.get("batch_first", False)
+    return run(getattr(rnn, kind)(I, H, **options), steps=steps, batch_first=first)
 
 
 def lengths() -> Tensor:
@@ -309,6 +310,18 @@ def by_way_of_no_step() -> Tensor:
             outside = engine.exp(h)
     return engine.sum(h)
 
+
+# Losses of recurrences too wide for a page, each with its level, to be cut into chunks.
+WIDE: dict[str, tuple[Callable[[], Tensor], str]] = {
+    **{f"{name} by op": (partial(over_time, name), "op")
+       for name in ("MLSTMCell", "RWKV4Cell", "S4DCell", "SLSTMCell")},
+    "two layers both ways by gate": (
+        partial(layer, "LSTM", num_layers=2, bidirectional=True, steps=30), "gate"),
+    "three layers both ways": (
+        partial(layer, "LSTM", num_layers=3, bidirectional=True, steps=30), "cell"),
+    "three layers both ways by gate": (
+        partial(layer, "LSTM", num_layers=3, bidirectional=True), "gate"),
+}  # fmt: skip
 
 CASES: dict[str, Callable[[], Tensor | engine.Graph]] = {
     **{name: partial(over_time, name) for name in CELLS},

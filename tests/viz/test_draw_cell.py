@@ -26,7 +26,7 @@ from viz.cells.drawing import LEAST_WIDTH
 from viz.cells.factors import measure, step_norm
 from viz.cells.formulas import pieces, text
 from viz.cells.model import build
-from viz.cells.plain import at_most
+from viz.cells.signs import at_most
 
 CELLS = tuple(cells())
 SMALLEST = 9.0  # pixels of the letters of a picture; small letters below may be less
@@ -70,6 +70,14 @@ def test_the_picture_fits_a_page_and_is_legible(drawn, name):
     root = ET.fromstring(diagram.svg())
     sizes = [float(one.get("font-size")) for one in root.iter(f"{SVG}text") if one.get("font-size")]
     assert min(sizes) >= SMALLEST
+
+
+def test_a_cell_that_cannot_fit_is_made_smaller_and_says_which_width_it_needs():
+    diagram = viz.draw_cell(rnn.LTCCell(3, 4))
+    assert float(ET.fromstring(diagram.svg()).get("width")) == 800
+    note = " ".join(diagram.scene.notes)
+    least = int(re.search(r"width=(\d+) keeps them at 9", note).group(1))
+    assert "Too wide" not in " ".join(viz.draw_cell(rnn.LTCCell(3, 4), width=least).scene.notes)
 
 
 @pytest.mark.parametrize("name", CELLS)

@@ -10,6 +10,7 @@ import pytest
 
 import engine
 import rnn
+import viz
 from engine.random import random_state
 from rnn.cells.equations import aligned
 from rnn.cells.terms import BEGIN, END, unmarked
@@ -369,3 +370,27 @@ def test_a_recorded_step_leaves_the_randomness_as_it_was():
 def test_what_is_no_cell_is_refused_by_name(wrong, got):
     with pytest.raises(TypeError, match=rf"latex: expected a cell, such as .*, got {got}$"):
         rnn.latex(wrong)
+
+
+@pytest.mark.parametrize(
+    ("x", "equation", "sign"),
+    [
+        (0.9, "0.9", "×0.9"), (1.7159, "1.7159", "×≈1.7"), (2 / 3, r"\frac{2}{3}", "×2/3"),
+        (-1 / 3, r"\left(-\frac{1}{3}\right)", "×−1/3"),
+        (1 / 3 + 1e-15, "0.3333333333333343", "×≈0.33"),
+        (12345678.0, "12345678", "×≈1.2×10⁷"), (1 / 65, "0.015384615384615385", "×≈0.015"),
+    ],
+)  # fmt: skip
+def test_a_number_is_exact_or_says_that_it_is_not(x, equation, sign):
+    class Scaled(rnn.Cell):
+        def __init__(self):
+            super().__init__()
+            self.input_size, self.state_size = 3, {"h": 3}
+
+        def step(self, x_t, h):
+            h = h * x + x_t
+            return h, h
+
+    assert rf"h_{{t-1}} \odot {equation} + x_t" in rnn.latex(Scaled())
+    drawn = viz.draw_cell(Scaled())
+    assert any(box.lines[0] == sign for box in drawn.scene.boxes)

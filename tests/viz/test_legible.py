@@ -16,7 +16,7 @@ import engine
 import rnn
 import viz
 from rnn.models import Attention, Decoder, Encoder, Seq2Seq
-from tests.viz.picture_cases import CASES, data
+from tests.viz.picture_cases import CASES, WIDE, data
 from tests.viz.picture_checks import faults, read
 from tests.viz.pictures import SVG, network
 from tests.viz.test_picture_structure import loss_of
@@ -26,10 +26,10 @@ WIDTH, SMALLEST = 800, 9.0
 STEPS = ("ElmanCell", "LSTMCell", "GRUCell", "two layers", "stacked", "lengths", "two outputs")
 
 
-def sizes(svg):
-    """Return the sizes of all letters as seen in a width of at most 800 pixels."""
+def sizes(svg, pixels=WIDTH):
+    """Return the sizes of all letters as seen at most `pixels` wide."""
     root = ET.fromstring(svg)
-    seen = min(float(root.get("width")), WIDTH) / float(root.get("viewBox").split()[2])
+    seen = min(float(root.get("width")), pixels) / float(root.get("viewBox").split()[2])
     return [float(text.get("font-size")) * seen for text in root.iter(f"{SVG}text")]
 
 
@@ -100,6 +100,64 @@ def test_truncation_fits_with_its_scissors(cell, cuts):
     diagram = viz.draw_truncation(engine.sum(y * y), cuts)
     fits(diagram)
     assert any(wire.mark == "✂" for wire in diagram.scene.wires)
+
+
+@pytest.mark.parametrize("name", WIDE)
+def test_wide_truncations_fit_too(name):
+    loss, level = WIDE[name]
+    diagram = viz.draw_truncation(loss(), 2, level=level)
+    fits(diagram)
+    assert any(wire.mark == "✂" for wire in diagram.scene.wires)
+
+
+def test_what_leads_into_steps_left_out_shares_a_wire_and_has_its_scissors_before_it():
+    loss, level = WIDE["three layers both ways by gate"]
+    scene = viz.draw_truncation(loss(), 1, level=level).scene
+    gaps = {box.key: box for box in scene.boxes if box.lines[0].startswith("…")}
+    into = {n: [wire for wire in scene.wires if wire.target == n and wire.mark] for n in gaps}
+    several = [wires for wires in into.values() if len(wires) > 2]
+    assert several
+    for wires in several:
+        ends = {wire.points[-1] for wire in wires if len(wire.points) > 2}
+        marks = [wire.mark_at for wire in wires]
+        assert len(ends) <= 2  # one from either side
+        assert len(set(marks)) == len(marks)
+
+
+def test_a_picture_that_cannot_fit_is_made_smaller_and_says_which_width_it_needs():
+    loss = CASES["two layers both ways"]()
+    diagram = viz.draw_truncation(loss, 2, level="op", width=500)
+    svg = diagram.svg()
+    assert float(ET.fromstring(svg).get("width")) == 500
+    note = " ".join(diagram.scene.notes)
+    least = int(re.search(r"width=(\d+) keeps them at 9", note).group(1))
+    said = float(re.search(r"as small as ([\d.]+) pixels", note).group(1))
+    assert said == pytest.approx(SMALL * 500 / diagram.scene.width, abs=0.05)
+    wide = viz.draw_truncation(loss, 2, level="op", width=least)
+    assert min(sizes(wide.svg(), least)) >= SMALLEST
+    assert "Too wide" not in " ".join(wide.scene.notes)
+
+
+def test_a_number_keeps_off_the_scissors_of_its_neighbour():
+    assert faults(viz.draw_truncation(CASES["gradient graph"](), 1, level="op").svg()) == []
+
+
+def test_the_name_of_a_block_widens_its_own_columns_alone():
+    w = engine.asarray([0.5, -0.25], requires_grad=True)
+
+    def widths(name):
+        h = w
+        for block, steps in (("plain", 4), (name, 1)):
+            with engine.scope(block, block=block):
+                for t in range(steps):
+                    with engine.scope("unit", t=t):
+                        h = engine.tanh(h * w)
+        bands = viz.draw_unrolled(engine.sum(h), level="op", max_steps=9).scene.bands
+        return [band.w for band in bands]
+
+    short, long = widths("b"), widths("a_long_name_of_one_block")
+    assert long[:4] == short[:4]
+    assert long[4] > short[4]
 
 
 def test_weights_are_the_last_to_go_and_a_note_says_so():

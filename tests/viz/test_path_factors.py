@@ -20,7 +20,7 @@ import viz
 from tests.draws import covering, leaf, normal
 from tests.viz.picture_cases import CASES
 from tests.viz.pictures import SVG, boxes, network
-from viz.analysis.factors import multiplied
+from viz.drawings.path_factors import multiplied
 from viz.model.levels import recorded
 from viz.model.names import Places
 

@@ -1,9 +1,9 @@
 """What is measured on a recorded graph: norms, contributions, paths, cuts, faults, differences.
 
 Read `measures.py` (norms of gradients), `trunks.py` and `weight_contributions.py` (what uses add to
-a weight); for paths through time `dense.py`, `jacobian_hops.py`, `totals.py`, `paths.py`,
-`factors.py`, `path_numbers.py`; `jacobians.py` and `edge_jacobians.py`; for truncation `cuts.py`
-and `truncated_backward.py`; `first_nonfinite.py`, `nearby.py` (the part of a graph around a node),
-`graph_union.py` (two graphs in one); `sampling.py` and `histograms.py`; then `details.py` and
-`to_networkx.py`, which put it all on a networkx graph. Above `viz/model`.
+a weight); for paths through time `dense.py`, `jacobian_hops.py`, `paths.py`, `path_numbers.py`;
+`edge_jacobians.py`; for truncation `cuts.py` and `truncated_backward.py`; `first_nonfinite.py`,
+`nearby.py` (the part of a graph around a node), `graph_union.py` (two graphs in one);
+`sampling.py`; then `details.py` and `to_networkx.py`, which put it all on a networkx graph. Above
+`viz/model`.
 """

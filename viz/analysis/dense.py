@@ -30,13 +30,9 @@ def dense_jacobian(
             count += 1
     bring(rows)
     return [
-        _stacked([rows[n, k].astype("float64").reshape(-1) for n in range(count)], x.size)
-        for k, x in enumerate(earlier)
-    ]
-
-
-def _stacked(rows: list[Any], width: int) -> Any:
-    return HOST.xp.stack(rows) if rows else HOST.xp.zeros((0, width))
+        HOST.xp.stack([rows[n, k].astype("float64").reshape(-1) for n in range(count)]) if count
+        else HOST.xp.zeros((0, x.size)) for k, x in enumerate(earlier)
+    ]  # fmt: skip
 
 
 def largest_value(matrices: Any) -> float:

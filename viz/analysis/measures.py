@@ -13,7 +13,7 @@ from engine.derivatives.norms import Norms
 from viz.model.elements import Item, Model
 from viz.model.links import use_of
 from viz.model.naming import suffix_of
-from viz.model.times import in_order
+from viz.model.window import in_order
 
 
 def measure_values(model: Model, graph: Graph) -> None:

@@ -5,6 +5,7 @@ checks of what is asked for. Below everything that has a limit.
 from collections.abc import Sequence
 
 from engine import Graph, Tensor
+from viz.checks import check_title, check_width
 
 
 def chosen_steps(times: Sequence[int], most: int) -> list[int]:
@@ -27,10 +28,13 @@ def tile_label(times: Sequence[int], tile: range) -> str:
     return f"{first}" if first == last else f"{first}–{last}"
 
 
-def check_limit(name: str, limit: int, what: str = "max_steps") -> None:
-    """Raise ValueError for a limit that leaves nothing to show."""
-    if limit < 2:
-        raise ValueError(f"{name}: {what} must be at least 2, got {limit}")
+def check_chart(name: str, width: float, least: float, title: str, **limits: int) -> float:
+    """Return the width. Raise as `check_width` and `check_title`, ValueError for limits under 2."""
+    for what, limit in limits.items():
+        if limit < 2:
+            raise ValueError(f"{name}: {what} must be at least 2, got {limit}")
+    check_title(name, title)
+    return check_width(name, width, least)
 
 
 def check_recorded(name: str, x: Tensor | Graph | Sequence[Tensor]) -> None:

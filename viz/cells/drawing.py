@@ -15,13 +15,14 @@ from viz.cells.formulas import pieces
 from viz.cells.hovering import Hovering
 from viz.cells.labels import Room, beside_box, beside_wire
 from viz.cells.model import CellModel, StepRecord, build
-from viz.cells.plain import at_most
 from viz.cells.routing import Routed, routed
 from viz.cells.sheet import UNIT
+from viz.cells.signs import at_most
 from viz.checks import check_title, check_width, shown
 from viz.diagram import Diagram
 from viz.labels import number, wrapped
 from viz.labels import width as width_of
+from viz.rendering.fitting import shrunk
 from viz.scene import Band, Box, Line, Point, Rect, Run, Scene, Shape, Swatch, Wire, Words
 from viz.style import FILLS, FORWARD, TIME
 
@@ -54,9 +55,10 @@ def draw_cell(
 
     `graph` has a node for each box (with `value_norm`) and an edge for each wire (with
     `jacobian_norm`). The picture is `width` pixels wide, 480 or more: chains of ops that are longer
-    stand above each other, and it is wider only where the cell is even so; under 800 long equations
-    are cut. Raises TypeError for what is no cell, title or width, ValueError for numbers, names of
-    states and widths that do not fit.
+    stand above each other, and where the cell is wider even so it is made smaller, which a
+    note says if letters have less than 9 pixels; under 800 long equations are cut. Raises TypeError
+    for what is no cell, title or width, ValueError for numbers, names of states and widths that do
+    not fit.
 
     >>> import rnn, viz
     >>> viz.draw_cell(rnn.ElmanCell(3, 5)).graph.number_of_nodes()
@@ -72,7 +74,7 @@ def draw_cell(
     drawing = _Drawing(model, record, made, width, title or _title(cell, record, width))
     told = [] if title else [*record.new]
     scene = drawing.scene(told, given=x is not None or states is not None)
-    return Diagram(scene, drawing.graph())
+    return Diagram(shrunk(scene, width), drawing.graph())
 
 
 def _check(cell: Any, states: Any) -> None:

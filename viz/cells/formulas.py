@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import groupby
 
-from viz.cells.plain import BELOW, GREEK
+from viz.cells.signs import BELOW, GREEK
 
 BEGIN, NAMED, END = "\ue000", "\ue001", "\ue002"
 TOKEN = re.compile(

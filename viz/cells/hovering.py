@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from viz.cells.formulas import THIN, Piece, by_mark, left_side, text
 from viz.cells.model import CellModel, Part, Use
-from viz.cells.plain import plain
+from viz.cells.signs import plain
 from viz.labels import number, short
 from viz.scene import Group, Link, Run
 

@@ -10,8 +10,7 @@ from typing import Any, Protocol
 
 from engine import Graph, Node, Tensor
 from engine.reading.composites import Composite, composites
-from viz.cells.plain import plain
-from viz.cells.signs import sign
+from viz.cells.signs import plain, sign
 
 
 class StepRecord(Protocol):

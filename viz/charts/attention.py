@@ -9,7 +9,7 @@ import networkx as nx
 
 from engine import Graph, Tensor
 from viz import labels
-from viz.analysis.sampling import check_limit, check_recorded, tiles
+from viz.analysis.sampling import check_chart, check_recorded, tiles
 from viz.charts.attention_matrix import (
     ABSENT,
     BAR,
@@ -21,13 +21,13 @@ from viz.charts.attention_matrix import (
     matrix,
     written,
 )
-from viz.charts.parts import GREY, NARROWEST, TITLE, WIDTH, color_bar
-from viz.checks import check_names, check_outputs, check_title, check_whole, check_width
+from viz.charts.parts import GREY, NARROWEST, TITLE, WIDTH, chart, color_bar
+from viz.checks import check_names, check_outputs, check_whole
 from viz.diagram import Diagram
-from viz.labels import count, figure, fit, wrapped
+from viz.labels import count, figure
 from viz.model.attention import Attention, attentions
 from viz.model.levels import recorded
-from viz.scene import Scene, Shape, Swatch, Words
+from viz.scene import Shape, Swatch, Words
 from viz.style import BROKEN
 
 LEFT, FIELD, TALL = 20.0, 46.0, 640.0  # the edge, the largest field, and all of them together
@@ -64,9 +64,7 @@ def draw_attention(
     >>> round(viz.draw_attention(look).graph.edges["target 0", "source 2", 0]["weight"], 3)
     0.867
     """
-    check_limit("draw_attention", max_steps)
-    width = check_width("draw_attention", width, NARROWEST)
-    check_title("draw_attention", title)
+    width = check_chart("draw_attention", width, NARROWEST, title, max_steps=max_steps)
     check_outputs("draw_attention", x, several=True)
     if row is not None:
         check_whole("draw_attention", "row", row)
@@ -92,12 +90,7 @@ def draw_attention(
             notes[f"no number: less than {0.5 / 10**fields.decimals:g}"] = None
     title = title or f"Attention: where each step of {found[0].target or 'one block'} looks"
     wide = min(max(right, labels.width(title, 15, bold=True) + 40, 360.0), max(right, width))
-    scene = Scene(
-        title=fit(title, wide - 40, 15, bold=True), width=wide, height=y, boxes=(), wires=(),
-        legend=tuple(_legend(found)), notes=wrapped(notes, wide - 40),
-        shapes=tuple(shapes),
-    )  # fmt: skip
-    return Diagram(scene, lambda: _graph(found))
+    return Diagram(chart(title, wide, y, shapes, _legend(found), notes), lambda: _graph(found))
 
 
 def _panel(

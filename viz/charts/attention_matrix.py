@@ -10,11 +10,11 @@ from dataclasses import dataclass, replace
 from viz import labels
 from viz.analysis.sampling import chosen_steps, tile_label, tiles
 from viz.axes import fitted
-from viz.charts.parts import GREY, INK, SIZE, broken, color_bar
+from viz.charts.parts import GREY, INK, SIZE, broken, color_bar, framed
 from viz.colors import PURPLES, Colors, ink_on, round_above
 from viz.labels import count, figure, fit, short
 from viz.model.attention import Attention
-from viz.scene import Columns, Line, Rect, Shape, Words
+from viz.scene import Columns, Rect, Shape, Words
 from viz.style import ATTENTION
 
 BAR = 76.0  # the room of the bar of colours
@@ -155,10 +155,10 @@ def matrix(fields: Fields, left: float, top: float, wide: float, high: float) ->
             elif numbers and fields.short(weight):
                 shapes.append(Words(x + wide / 2, y + high / 2 + 3.2, fields.short(weight), NUMBER,
                                     ink_on(fill)))  # fmt: skip
-    shapes.append(_frame(left, top, right, low, "#b8bec6", 0.8))
+    shapes.append(framed(left, top, right, low, "#b8bec6", 0.8))
     if fields.chosen is not None:
         y = top + fields.chosen * high
-        shapes.append(_frame(left, y, right, y + high, ATTENTION, 2.0))
+        shapes.append(framed(left, y, right, y + high, ATTENTION, 2.0))
     return shapes
 
 
@@ -167,11 +167,6 @@ def written(fields: Fields, wide: float, high: float) -> bool:
     alive = [w for line in fields.weights for w in line if w is not None and math.isfinite(w)]
     room = max((labels.width(fields.short(w), NUMBER) for w in alive), default=0.0)
     return high >= NUMBER + 4 and wide >= room + 3
-
-
-def _frame(left: float, top: float, right: float, low: float, color: str, wide: float) -> Line:
-    corners = ((left, top), (right, top), (right, low), (left, low), (left, top))
-    return Line(corners, color, wide)
 
 
 def axis_titles(

@@ -10,17 +10,27 @@ import networkx as nx
 
 from engine import Tensor
 from viz import labels
-from viz.analysis.sampling import check_limit
+from viz.analysis.sampling import check_chart
 from viz.analysis.weight_contributions import Contributions, Whole, contributions
 from viz.axes import Axis
 from viz.charts.decades import AGAINST, ALONG, MOST, Decades, by_step, height_of, label_of, log_bars
-from viz.charts.parts import GREY, INK, NARROWEST, TITLE, WIDTH, even_columns, step_labels
+from viz.charts.parts import (
+    GREY,
+    INK,
+    NARROWEST,
+    TITLE,
+    WIDTH,
+    chart,
+    even_columns,
+    mark_swatches,
+    step_labels,
+)
 from viz.charts.stacks import HIGH, LEFT, SMALL, colors_of, ends, stacked_bars, worth_showing
-from viz.checks import check_tensor, check_title, check_width, shown
+from viz.checks import check_tensor, shown
 from viz.colors import paler
 from viz.diagram import Diagram
-from viz.labels import count, figure, fit, short, wrapped
-from viz.scene import Columns, Line, Rect, Scene, Shape, Swatch, Words
+from viz.labels import count, figure, short, wrapped
+from viz.scene import Columns, Line, Rect, Shape, Swatch, Words
 
 MEASURES = ("projection", "norm")
 RIGHT, LEAST = 24.0, 420.0
@@ -59,10 +69,9 @@ def draw_contributions(
     >>> draw_contributions(loss, net.weight_hh_l0).graph.number_of_edges()
     5
     """
-    check_limit("draw_contributions", max_steps)
-    check_limit("draw_contributions", max_losses, "max_losses")
-    width = check_width("draw_contributions", width, NARROWEST)
-    check_title("draw_contributions", title)
+    width = check_chart(
+        "draw_contributions", width, NARROWEST, title, max_steps=max_steps, max_losses=max_losses
+    )
     if measure not in MEASURES:
         expected = ", ".join(MEASURES)
         raise ValueError(f"draw_contributions: unknown measure {measure!r}; expected {expected}")
@@ -83,16 +92,8 @@ def draw_contributions(
     shapes += _time_axis(found, columns)
     shapes += [Words(20, TITLE + 8 + 15 * i, line, 11.5, GREY, "start")
                for i, line in enumerate(head)]  # fmt: skip
-    scene = Scene(
-        title=fit(title, wide - 40, 15, bold=True),
-        width=wide,
-        height=top + HIGH + 46,
-        boxes=(),
-        wires=(),
-        legend=tuple(legend),
-        notes=wrapped(_notes(found, measure, drawn, log=log), wide - 40),
-        shapes=tuple(shapes),
-    )
+    notes = _notes(found, measure, drawn, log=log)
+    scene = chart(title, wide, top + HIGH + 46, shapes, legend, notes)
     return Diagram(scene, _graph(found, name))
 
 
@@ -184,10 +185,7 @@ def _legend(
         yield Swatch("several that are each under a pixel", SMALL, box=SMALL)
     if any(isinstance(shape, Line) and shape.title for shape in shapes):
         yield Swatch("sum where parts go both ways", INK, 2.0)
-    marks = {shape.text for shape in shapes if isinstance(shape, Words)}
-    for mark, what in (("!", "NaN"), ("∞", "infinite"), ("×", "zero")):
-        if mark in marks:
-            yield Swatch(what, "#ffffff", 0.1, mark=mark)
+    yield from mark_swatches({shape.text for shape in shapes if isinstance(shape, Words)})
 
 
 def _notes(found: Contributions, measure: str, shown: str, *, log: bool) -> Iterable[str]:

@@ -6,14 +6,14 @@ from collections.abc import Iterable, Mapping, Sequence
 import networkx as nx
 
 from engine.checks import is_whole
-from viz.analysis.sampling import check_limit
+from viz.analysis.sampling import check_chart
 from viz.axes import Axis
 from viz.charts.curve_panels import FEW, Panel, beside, charted, color_of, dash_of, ticks
-from viz.charts.parts import NARROWEST, TITLE, WIDTH, running_means, x_axis
-from viz.checks import check_title, check_width, shown
+from viz.charts.parts import NARROWEST, TITLE, WIDTH, chart, mark_swatches, running_means, x_axis
+from viz.checks import shown
 from viz.diagram import Diagram
-from viz.labels import count, fit, short, wrapped
-from viz.scene import Scene, Shape, Swatch
+from viz.labels import count, short
+from viz.scene import Shape, Swatch
 
 Curve = Sequence[float] | Mapping[str, Sequence[float]]
 
@@ -49,9 +49,7 @@ def draw_curves(
     >>> draw_curves([2.0, 1.5, 1.2], [0.3, float("nan"), 4.0], threshold=1.0).scene.title
     'Training: loss and norm of the gradient'
     """
-    check_limit("draw_curves", max_points, "max_points")
-    width = check_width("draw_curves", width, NARROWEST)
-    check_title("draw_curves", title)
+    width = check_chart("draw_curves", width, NARROWEST, title, max_points=max_points)
     if threshold is not None and not threshold > 0:
         raise ValueError(f"draw_curves: expected a threshold above 0, got {threshold}")
     parts = _parts(losses, norms, log=log)
@@ -68,16 +66,7 @@ def draw_curves(
     shapes += x_axis(across, panels[-1].axis.start, ticks(updates), title="update", frame=frame)
     title = title or "Training: " + " and ".join(panel.what for panel in panels)
     notes = _notes(parts, updates, max_points)
-    scene = Scene(
-        title=fit(title, width - 40, 15, bold=True),
-        width=width,
-        height=panels[-1].axis.start + 46,
-        boxes=(),
-        wires=(),
-        legend=tuple(_legend(panels, window)),
-        notes=wrapped(notes, width - 40),
-        shapes=tuple(shapes),
-    )
+    scene = chart(title, width, panels[-1].axis.start + 46, shapes, _legend(panels, window), notes)
     return Diagram(scene, lambda: _graph(panels, window))
 
 
@@ -148,12 +137,10 @@ def _legend(panels: list[Panel], window: int) -> Iterable[Swatch]:
     values = [v for p in panels for own in p.curves.values() for v in own]
     if window > 1 or len(values) > 1000:
         yield Swatch("as given", "#c3cfdc", 4.0)
-    if any(math.isnan(v) for v in values):
-        yield Swatch("NaN", "#ffffff", 0.1, mark="!")
-    if any(math.isinf(v) for v in values):
-        yield Swatch("infinite", "#ffffff", 0.1, mark="∞")
+    marks = {"!" if math.isnan(v) else "∞" for v in values if not math.isfinite(v)}
     if any(v == 0 for p in panels if p.axis.log for own in p.curves.values() for v in own):
-        yield Swatch("zero", "#ffffff", 0.1, mark="×")
+        marks.add("×")
+    yield from mark_swatches(marks)
 
 
 def _notes(parts: dict[str, dict[str, list[float]]], updates: int, most: int) -> Iterable[str]:

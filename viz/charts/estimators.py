@@ -8,14 +8,14 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import networkx as nx
 
-from viz.analysis.sampling import check_limit
+from viz.analysis.sampling import check_chart
 from viz.axes import Axis
 from viz.charts.curve_panels import Panel, color_of, dash_of, ticks
-from viz.charts.parts import GREY, NARROWEST, SIZE, TITLE, WIDTH, x_axis, y_axis
-from viz.checks import check_title, check_width, shown
+from viz.charts.parts import GREY, NARROWEST, SIZE, TITLE, WIDTH, chart, x_axis, y_axis
+from viz.checks import shown
 from viz.diagram import Diagram
-from viz.labels import count, figure, fit, short, width, wrapped
-from viz.scene import Line, Point, Rect, Scene, Shape, Swatch, Words
+from viz.labels import count, figure, short, width
+from viz.scene import Line, Point, Rect, Shape, Swatch, Words
 
 LEFT, RIGHT, INSET = 76.0, 24.0, 14.0
 HIGH, LOW, BETWEEN = 200.0, 170.0, 66.0  # pixels: of both panels, and between them
@@ -50,9 +50,7 @@ def draw_estimators(
     >>> draw_estimators(found, {"rtrl": 3.0, "eprop": 1.0}).scene.title
     'Estimators of the gradient: cosine to the true one'
     """
-    check_limit("draw_estimators", max_points, "max_points")
-    wide = check_width("draw_estimators", width, NARROWEST)
-    check_title("draw_estimators", title)
+    wide = check_chart("draw_estimators", width, NARROWEST, title, max_points=max_points)
     curves = _curves(cosines)
     prices = _prices(costs, curves)
     values = [v for own in curves.values() for v in own]
@@ -73,17 +71,8 @@ def draw_estimators(
     if prices:
         shapes += _costs(panel, prices, unit, axis.start + BETWEEN, frame)
         height += BETWEEN + LOW - 8
-    scene = Scene(
-        title=fit(title or "Estimators of the gradient: cosine to the true one", wide - 40, 15,
-                  bold=True),
-        width=wide,
-        height=height,
-        boxes=(),
-        wires=(),
-        legend=tuple(_legend(panel)),
-        notes=wrapped(_notes(curves), wide - 40),
-        shapes=tuple(shapes),
-    )  # fmt: skip
+    title = title or "Estimators of the gradient: cosine to the true one"
+    scene = chart(title, wide, height, shapes, _legend(panel), _notes(curves))
     return Diagram(scene, lambda: _graph(curves, prices))
 
 

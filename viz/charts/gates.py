@@ -11,10 +11,10 @@ import networkx as nx
 from engine import Graph, Node, Tensor, expanded
 from engine.checks import is_whole
 from viz.analysis.fetching import bring
-from viz.analysis.sampling import check_limit, check_recorded
+from viz.analysis.sampling import check_chart, check_recorded
 from viz.charts.parts import NARROWEST, WIDTH
 from viz.charts.strips import Picture, Strip
-from viz.checks import check_names, check_outputs, check_title, check_whole, check_width, shown
+from viz.checks import check_names, check_outputs, check_whole, shown
 from viz.colors import value_colors
 from viz.diagram import Diagram
 from viz.model.variables import Run, Variable, runs
@@ -60,10 +60,9 @@ def draw_gates(
     >>> diagram.graph.number_of_nodes(), len(diagram.graph.nodes[0]["values"])
     (10, 4)
     """
-    check_limit("draw_gates", max_steps)
-    check_limit("draw_gates", max_units, "max_units")
-    width = check_width("draw_gates", width, NARROWEST)
-    check_title("draw_gates", title)
+    width = check_chart(
+        "draw_gates", width, NARROWEST, title, max_steps=max_steps, max_units=max_units
+    )
     check_outputs("draw_gates", x)
     check_whole("draw_gates", "row", row)
     if names is not None:

@@ -11,7 +11,7 @@ import networkx as nx
 
 from engine import Graph, Tensor
 from engine.reading.variables import StateRun, state_runs
-from viz.analysis.sampling import check_limit, check_recorded
+from viz.analysis.sampling import check_chart, check_recorded
 from viz.charts.jacobian_norms import KINDS, NormMap, norm_map
 from viz.charts.parts import (
     GREY,
@@ -19,15 +19,16 @@ from viz.charts.parts import (
     RULE,
     TITLE,
     WIDTH,
+    chart,
     color_bar,
     even_columns,
     middle,
     step_labels,
 )
-from viz.checks import check_outputs, check_title, check_width
+from viz.checks import check_outputs
 from viz.colors import ZERO, Colors, ink_on, norm_colors
 from viz.diagram import Diagram
-from viz.labels import count, figure, fit, wrapped
+from viz.labels import count, figure, wrapped
 from viz.labels import width as wide_of
 from viz.scene import Columns, Rect, Scene, Shape, Swatch, Words
 from viz.style import BROKEN
@@ -69,9 +70,7 @@ def draw_jacobian_heatmap(
     >>> d.graph.edges[2, 2, 0]["jacobian_norm"], d.graph.number_of_edges()
     (1.0, 15)
     """
-    check_limit("draw_jacobian_heatmap", max_steps)
-    width = check_width("draw_jacobian_heatmap", width, NARROWEST)
-    check_title("draw_jacobian_heatmap", title)
+    width = check_chart("draw_jacobian_heatmap", width, NARROWEST, title, max_steps=max_steps)
     check_outputs("draw_jacobian_heatmap", x)
     check_recorded("draw_jacobian_heatmap", x)
     if kind not in KINDS:
@@ -142,16 +141,8 @@ def _scene(found: NormMap, title: str, name: str, width: float) -> Scene:
     shapes += color_bar(colors, columns.right + 16, top, tall)
     shapes += [Words(20, TITLE + 8 + 15 * i, line, 11.5, GREY, "start")
                for i, line in enumerate(head)]  # fmt: skip
-    return Scene(
-        title=fit(title, wide - 40, 15, bold=True),
-        width=wide,
-        height=max(bottom + 46, top + tall + 20),
-        boxes=(),
-        wires=(),
-        legend=tuple(_legend(found)),
-        notes=wrapped(_notes(found, name), wide - 40),
-        shapes=tuple(shapes),
-    )
+    high = max(bottom + 46, top + tall + 20)
+    return chart(title, wide, high, shapes, _legend(found), _notes(found, name))
 
 
 def _numbers(found: NormMap, room: float) -> list[list[str]]:

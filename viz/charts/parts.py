@@ -4,13 +4,13 @@ Every function returns shapes in pixels. Above `axes.py` and `colors.py`, below 
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from itertools import accumulate
 
 from viz.axes import Axis, fitted
 from viz.colors import Colors
-from viz.labels import number, width
-from viz.scene import Columns, Line, Point, Rect, Shape, Words
+from viz.labels import fit, number, width, wrapped
+from viz.scene import Columns, Line, Point, Rect, Scene, Shape, Swatch, Words
 from viz.style import BROKEN, DEAD
 
 INK, GREY, RULE = "#202124", "#5f6368", "#e3e6ea"
@@ -19,6 +19,28 @@ TITLE = 40.0  # the height of the title of a picture
 MARK = 13.0
 WIDTH, NARROWEST = 800.0, 480.0  # pixels: the width of a chart by default, and the smallest
 SLICES = 60  # of a colour bar
+
+
+def chart(
+    title: str, wide: float, height: float, shapes: Iterable[Shape], legend: Iterable[Swatch],
+    notes: Iterable[str],
+) -> Scene:  # fmt: skip
+    """Return a picture of shapes alone, its title cut and its notes wrapped to its width."""
+    return Scene(fit(title, wide - 40, 15, bold=True), wide, height, (), (), legend=tuple(legend),
+                 notes=wrapped(notes, wide - 40), shapes=tuple(shapes))  # fmt: skip
+
+
+def mark_swatches(marks: Collection[str], what: str = "") -> list[Swatch]:
+    """Return the legend of these marks of values that have no place on an axis."""
+    names = {"!": "NaN", "∞": "infinite", "×": "zero"}
+    return [Swatch(f"{what}{name}", "#ffffff", 0.1, mark=mark)
+            for mark, name in names.items() if mark in marks]  # fmt: skip
+
+
+def framed(left: float, top: float, right: float, low: float, color: str, wide: float) -> Line:
+    """Return the outline of a rectangle."""
+    corners = ((left, top), (right, top), (right, low), (left, low), (left, top))
+    return Line(corners, color, wide)
 
 
 def even_columns(times: Sequence[int], left: float, wide: float, top: float) -> Columns:
@@ -96,8 +118,7 @@ def color_bar(
              colors.of(_value_at(colors, 1 - min(start + step / 2, height) / height)))
         for start in starts
     ]  # fmt: skip
-    outline = ((x, top), (x + wide, top), (x + wide, top + height), (x, top + height), (x, top))
-    shapes.append(Line(outline, GREY, 0.8))
+    shapes.append(framed(x, top, x + wide, top + height, GREY, 0.8))
     ticks = _ends(colors, axis) if ends else axis.ticks(max(2, int(height / 24)))
     for value in ticks:
         y = axis.at(value)

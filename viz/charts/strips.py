@@ -15,14 +15,17 @@ from viz.charts.parts import (
     TITLE,
     area,
     broken,
+    chart,
     color_bar,
     even_columns,
+    framed,
+    mark_swatches,
     middle,
     step_labels,
     y_axis,
 )
 from viz.colors import Colors, own_colors, paler
-from viz.labels import count, figure, fit, width, wrapped
+from viz.labels import count, counted, figure, fit, width
 from viz.model.variables import Run, Variable
 from viz.scene import Columns, Line, Rect, Scene, Shape, Swatch, Words
 from viz.style import BROKEN, FORWARD
@@ -111,7 +114,7 @@ class Picture:
         shown = min(wide, self.max_units if self.units is None else len(self.units))
         if shown < wide and self.kind != "line":
             return f"{count(shown)} of {count(wide)}"
-        return f"{count(wide)} unit{'s' * (wide > 1)}"
+        return counted(wide, "unit")
 
     def _chosen(self, strip: Strip) -> list[int]:
         """Return the units of a strip: all in order, or those that vary most, the most first."""
@@ -150,15 +153,10 @@ class Picture:
                     fill, title = colors.of(value), f"{where}: {figure(value, 6)}"
                 wide, tall = min(end + OVERLAP, right) - x, min(y + high + OVERLAP, low) - y
                 self.shapes.append(Rect(x, y, wide, tall, fill, title=title))
-        self._outline(columns, low - self.y)
+        self.shapes.append(framed(columns.left, self.y, right, low, "#b8bec6", 0.8))
         bar = max(low - self.y, 30.0)
         self.shapes += color_bar(colors, columns.right + 12, self.y, bar, ends=True)
         self.y += bar + 8
-
-    def _outline(self, columns: Columns, tall: float) -> None:
-        left, right, top, low = columns.left, columns.right, self.y, self.y + tall
-        around = ((left, top), (right, top), (right, low), (left, low), (left, top))
-        self.shapes.append(Line(around, "#b8bec6", 0.8))
 
     def _line(
         self, strip: Strip, columns: Columns, own: list[list[Any]], labels: list[str]
@@ -207,16 +205,13 @@ class Picture:
         if self.past:
             legend.append(Swatch("past the end of the row", "#b8bec6", box=PAST))
         if self.broken:
+            if self.kind != "line":
+                legend.append(Swatch("NaN or infinite", BROKEN, box=BROKEN))
             drawn = {shape.text for shape in self.shapes if isinstance(shape, Words)}
-            marks = [Swatch(what, "#ffffff", 0.1, mark=mark)
-                     for mark, what in (("!", "mean is NaN"), ("∞", "mean is infinite"))
-                     if mark in drawn]  # fmt: skip
-            field = [Swatch("NaN or infinite", BROKEN, box=BROKEN)]
-            legend += [*(field if self.kind != "line" else []), *marks]
+            legend += mark_swatches(drawn & {"!", "∞"}, "mean is ")
         notes = [f"row {row} of the batch", *self.notes] if row else list(self.notes)
         wide = min(max(self.right, width(title, 15, bold=True) + 40), max(self.right, self.wide))
-        return Scene(title, wide, self.y, (), (), legend=tuple(legend),
-                     notes=wrapped(notes, wide - 40), shapes=tuple(self.shapes))  # fmt: skip
+        return chart(title, wide, self.y, self.shapes, legend, notes)
 
 
 def _stretches(own: list[list[Any]]) -> Iterable[range]:

@@ -15,8 +15,8 @@ from viz.analysis.path_numbers import (
     numbers_of,
     only_path,
     shown_hops,
+    totals,
 )  # fmt: skip
-from viz.analysis.totals import totals
 from viz.charts.parts import bars
 from viz.diagram import Diagram
 from viz.drawings.path_factors import Factors, derivatives, joint, norms_of

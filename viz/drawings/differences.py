@@ -10,7 +10,7 @@ from dataclasses import replace
 from engine import Graph, Node, Tensor
 from viz.analysis.graph_union import ADDED, BOTH, CHANGED, REMOVED, Union, union_of
 from viz.diagram import Diagram
-from viz.labels import count, short
+from viz.labels import count, counted, short
 from viz.model.levels import recorded
 from viz.model.links import use_of
 from viz.model.window import STEPS, Window
@@ -195,33 +195,30 @@ def _legend(union: Union, wires: list[str]) -> Iterable[Swatch]:
         fill, stroke = FILLS[state]
         sign = f"{SIGNS[state]} " if SIGNS[state] else ""
         if union.count(state):
-            yield Swatch(f"{sign}{text}: {_nodes(union.count(state))}", stroke, box=fill)
+            yield Swatch(f"{sign}{text}: {counted(union.count(state), 'node')}", stroke, box=fill)
     for state, text in words.items():
         if state in wires:
             dash = DASH if state == REMOVED else ""
             yield Swatch(f"edge {text}", FILLS[state][1], dash=dash)
 
 
-def _nodes(number: int) -> str:
-    return f"{count(number)} node{'' if number == 1 else 's'}"
-
-
 def _notes(drawing: Drawing, union: Union, renamed: int) -> Iterable[str]:
     """Yield the result in one line, and what the picture does not show of it."""
     counts = {state: union.count(state) for state in (REMOVED, ADDED, CHANGED)}
     if not renamed and not any(counts.values()) and union.same_outputs:
-        yield f"The graphs are alike: {_nodes(len(union.old))}, no difference"
+        yield f"The graphs are alike: {counted(len(union.old), 'node')}, no difference"
         return
     tally = ", ".join(f"{count(number)} {state}" for state, number in counts.items())
-    yield f"{_nodes(len(union.old))} before, {count(len(union.new))} after: {tally}"
+    yield f"{counted(len(union.old), 'node')} before, {count(len(union.new))} after: {tally}"
     if renamed:
-        yield f"{_nodes(renamed)} in both belong to another class of cell or variable than before"
+        nodes = counted(renamed, "node")
+        yield f"{nodes} in both belong to another class of cell or variable than before"
     if not union.same_outputs:
         yield "The outputs are other nodes than before"
     gaps = {item.key for item in drawing.model.items if item.kind == "gap"}
     left = sum(union.nodes[n] != BOTH for n, key in drawing.member.items() if key in gaps)
     if left:
-        yield f"{_nodes(left)} that differ lie in the steps left out"
+        yield f"{counted(left, 'node')} that differ lie in the steps left out"
 
 
 def _dashed(scene: Scene, legend: tuple[Swatch, ...]) -> Scene:

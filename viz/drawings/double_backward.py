@@ -9,7 +9,7 @@ from dataclasses import replace
 from engine import Graph, Node, Tensor, expanded, gradients
 from viz import style
 from viz.diagram import Diagram
-from viz.labels import count, symbol
+from viz.labels import count, counted, symbol
 from viz.rendering.annotations import Annotations
 from viz.rendering.drawing import Drawing, single
 from viz.rendering.fitting import WIDTH, Detail, fitted
@@ -113,9 +113,9 @@ def _annotations(drawing: Drawing, *, second: bool) -> Annotations:
     used = {a for a, b, _ in graph.edges if b in gradient and a in forward}
     ops = sum(bool(node.inputs) for node in forward)
     notes = [
-        f"{_counted(len(gradient), 'gradient node')} for {count(len(undone))} of "
-        f"{_counted(ops, 'forward op')}",
-        f"{_counted(len(used), 'forward value')} used in derivatives",
+        f"{counted(len(gradient), 'gradient node')} for {count(len(undone))} of "
+        f"{counted(ops, 'forward op')}",
+        f"{counted(len(used), 'forward value')} used in derivatives",
     ]
     notes.append("∂ of an op: a part of its own derivative; d: through the whole graph")
     if second:
@@ -167,7 +167,3 @@ def _undone(drawing: Drawing) -> dict[int, tuple[str, ...]]:
             items[key].label = f"∂ {name}"
             found[key] = ()
     return found
-
-
-def _counted(number: int, what: str) -> str:
-    return f"{count(number)} {what}{'' if number == 1 else 's'}"

@@ -12,7 +12,7 @@ from viz import style
 from viz.analysis.first_nonfinite import Census, Fault, find_fault
 from viz.analysis.nearby import nearby
 from viz.diagram import Diagram
-from viz.labels import count, wrapped
+from viz.labels import count, counted, wrapped
 from viz.model.levels import recorded
 from viz.rendering.annotations import Annotations
 from viz.rendering.drawing import Drawing
@@ -117,9 +117,9 @@ def _clean(
 ) -> Diagram:  # fmt: skip
     """Return the picture of a graph without a fault."""
     kind = "are finite" if infinite else "are not NaN"
-    notes = [f"All {count(census.values)} values of {_nodes(census.nodes)} {kind}"]
+    notes = [f"All {count(census.values)} values of {counted(census.nodes, 'node')} {kind}"]
     if census.gradients:
-        notes.append(f"So are the gradients of {_nodes(census.gradients)}")
+        notes.append(f"So are the gradients of {counted(census.gradients, 'node')}")
     else:
         why = "no single number requires one" if grad else "grad=False"
         notes.append(f"Gradients were not looked at: {why}")
@@ -143,10 +143,6 @@ def _clean(
 
 def _room(level: str) -> int:
     return ROOM.get(level, ROOM["op"])
-
-
-def _nodes(number: int) -> str:
-    return f"{count(number)} node{'' if number == 1 else 's'}"
 
 
 def _left_out(whole: int, shown: int) -> str:
@@ -223,11 +219,7 @@ def _legend(fault: Fault, led: int, spoiled: int) -> Iterable[Swatch]:
     what = "gradient" if fault.backward else "value"
     yield Swatch("forward", style.FORWARD)
     yield Swatch("the first fault", FILLS["fault"][1], box=FILLS["fault"][0], mark="!")
-    yield Swatch(f"led to it: {_boxes(led)}", FILLS["led"][1], box=FILLS["led"][0])
-    yield Swatch(f"{what} spoiled by it: {_boxes(spoiled)}", FILLS["spoiled"][1],
-                 box=FILLS["spoiled"][0])  # fmt: skip
+    yield Swatch(f"led to it: {counted(led, 'box', 'boxes')}", FILLS["led"][1], box=FILLS["led"][0])
+    spoils = f"{what} spoiled by it: {counted(spoiled, 'box', 'boxes')}"
+    yield Swatch(spoils, FILLS["spoiled"][1], box=FILLS["spoiled"][0])
     yield Swatch("the rest", "#d3d6da", box="#fafbfc")
-
-
-def _boxes(number: int) -> str:
-    return f"{count(number)} box{'' if number == 1 else 'es'}"

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from engine import Node
 from viz.analysis.jacobian_hops import Hops
-from viz.analysis.path_numbers import Chosen, PathNumbers, counted
+from viz.analysis.path_numbers import Chosen, PathNumbers, paths_counted
 from viz.analysis.paths import Path
 from viz.drawings.path_factors import Factors, equation
 from viz.labels import count, number
@@ -66,14 +66,16 @@ class Notes:
         a, b = self.name(self.hops.end), self.name(self.hops.start)
         if which == "state" or (which == "strongest" and many > 1):
             kind = "along states" if which == "state" else "strongest"
-            shown = f"the {counted(many)} shown, {kind}" if many else f"no path leads {kind}"
+            shown = f"the {paths_counted(many)} shown, {kind}" if many else f"no path leads {kind}"
             yield f"{shown}: norm of the sum of their products {number(numbers.shown)}"
         if many > 1 and self.hops.measures_uses:
             yield (
-                f"sum of the products of norms over the {counted(many)} shown: "
+                f"sum of the products of norms over the {paths_counted(many)} shown: "
                 f"{number(numbers.bound)}, an upper bound: directions turn and cancel"
             )
-        every = f"all {counted(numbers.all)} together" if numbers.all > 1 else "by the only path"
+        every = (
+            f"all {paths_counted(numbers.all)} together" if numbers.all > 1 else "by the only path"
+        )
         yield f"‖d{a}/d{b}‖ = {number(numbers.whole)}: the whole derivative, {every}"
 
     def _of_uses(self, shown: set[int]) -> Iterator[str]:

@@ -18,7 +18,7 @@ from viz.analysis.measures import named_norms
 from viz.analysis.truncated_backward import truncated_sums
 from viz.diagram import Diagram
 from viz.drawings.lost_gradients import MOST, Loss, lost_chart, lost_gradients
-from viz.labels import count, number
+from viz.labels import count, counted, number
 from viz.model.levels import recorded
 from viz.model.links import use_of
 from viz.model.window import STEPS
@@ -219,8 +219,7 @@ def _notes(
 ) -> Iterable[str]:
     """Return what the picture does not say by itself."""
     if not cuts.uses:
-        steps = "1 step" if cuts.steps == 1 else f"{count(cuts.steps)} steps"
-        yield f"Nothing is cut in {steps}: this is the whole gradient"
+        yield f"Nothing is cut in {counted(cuts.steps, 'step')}: this is the whole gradient"
     gaps = {item.key for item in drawing.model.items if item.kind == "gap"}
     hidden = sum(drawing.member.get(node) in gaps for node, _ in cuts.uses)
     if hidden:

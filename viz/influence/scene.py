@@ -12,7 +12,7 @@ from viz.influence.norms import Influence
 from viz.influence.pieces import spoken, visible
 from viz.influence.shades import BROKEN as ODD
 from viz.influence.shades import DECADES, FAINT, LOST, SHADES, STEPS, ZERO, ink, shade
-from viz.labels import count, figure, number, width, wrapped
+from viz.labels import count, counted, figure, number, width, wrapped
 from viz.scene import Line, Rect, Scene, Shape, Words
 from viz.style import BROKEN, FORWARD
 
@@ -73,7 +73,7 @@ def headline(found: Influence, t: int) -> str:
     if back is None:
         return f"The logit of {what} depends on no {found.unit} of the text"
     share = "" if back == t + 1 else f" (to {REACH:.0%} of its largest norm)"
-    return f"The logit of {what} looks back {_many(back, found.unit)}{share}"
+    return f"The logit of {what} looks back {counted(back, found.unit)}{share}"
 
 
 def reach(norms: Sequence[float], t: int) -> int | None:
@@ -114,10 +114,6 @@ def notes(found: Influence, t: int) -> Iterator[str]:
             f"computed for {count(len(found.times))} of {count(len(found.pieces))} t, evenly "
             "apart: “the largest” is that of these, and the page lets choose among them"
         )
-
-
-def _many(n: int, unit: str) -> str:
-    return f"{count(n)} {unit}{'' if n == 1 else 's'}"
 
 
 def _set(found: Influence, labels: Sequence[str], wide: float) -> tuple[float, float, list[Place]]:

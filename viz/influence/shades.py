@@ -6,6 +6,7 @@ The picture and the page share it, so that both have the same colours. Above col
 import math
 
 from viz.colors import REDS, mixed
+from viz.dark import linear
 
 DECADES = 6
 STEPS = 4 * DECADES  # a shade each quarter of a decade
@@ -40,6 +41,5 @@ def ink(fill: str) -> str:
 
 def _light(color: str) -> float:
     """Return the relative luminance of ``#rrggbb``."""
-    parts = (int(color[i : i + 2], 16) / 255 for i in (1, 3, 5))
-    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts]
-    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+    red, green, blue = linear(color)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue

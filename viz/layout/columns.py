@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from viz.model.elements import Item, Model
-from viz.model.times import in_order
+from viz.model.window import in_order
 
 RAIL, BAR = -1, -2  # instead of a column
 BEFORE, AFTER = ("before",), ("after",)
@@ -48,7 +48,10 @@ def placed(model: Model, *, stacked: bool = False) -> Columns:
     ends = ([BEFORE] if BEFORE in used else [], [AFTER] if AFTER in used else [])
     names = [*ends[0], *order, *ends[1]]
     number: dict[Any, int] = {name: i for i, name in enumerate(names)}
-    columns = [_column(name) for name in names]
+    columns = [
+        Column(None, None) if name in (BEFORE, AFTER)
+        else Column("gap" if name[0] == "gap" else name[2], name[1]) for name in names
+    ]  # fmt: skip
     of = [number[place] if isinstance(place, tuple) else place for place in places]
     for n, c in enumerate(of):
         if c >= 0:
@@ -74,12 +77,6 @@ def _step(item: Item) -> Any:
     if item.t is not None and item.kind != "parameter":
         return ("step", item.block, item.t)
     return None
-
-
-def _column(name: tuple[Any, ...]) -> Column:
-    if name in (BEFORE, AFTER):
-        return Column(None, None)
-    return Column("gap" if name[0] == "gap" else name[2], name[1])
 
 
 def _ordered(places: list[Any]) -> list[Any]:

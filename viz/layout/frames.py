@@ -20,12 +20,11 @@ Size = tuple[int, int]
 class Spacing(NamedTuple):
     """How close upright wires stand: `rail` rail to rail, `aside` to boxes, `track` all others.
 
-    Columns are at least `column` wide. With `bundle` the rails into steps left out share a wire.
+    With `bundle` the rails into steps left out share a wire, and so do states from either side.
     """
 
     rail: int
     aside: int
-    column: int = 0
     track: int = TRACK
     margin: int = MARGIN
     bundle: bool = False
@@ -63,11 +62,13 @@ class Frame:
 
 
 def framed(
-    grid: Grid, wirings: list[Wiring], sizes: Sequence[Size], gaps: Sequence[int], spacing: Spacing
-) -> list[Frame]:
+    grid: Grid, wirings: list[Wiring], sizes: Sequence[Size], gaps: Sequence[int], spacing: Spacing,
+    least: Sequence[int],
+) -> list[Frame]:  # fmt: skip
     """Return the frame of every shape: wide enough for the widest of its columns.
 
-    `gaps` are the room that each shape keeps on its left for words, but at the left end of all.
+    `gaps` are the room that each shape keeps on its left for words, but at the left end of all;
+    `least` are the least widths of shapes.
     """
     most: list[list[Size]] = [
         [(0, 0)] * len(grid.columns.columns[s.sample].keys) for s in grid.shapes
@@ -79,7 +80,9 @@ def framed(
             if w > own[p][0] or h > own[p][1]:
                 own[p] = (max(w, own[p][0]), max(h, own[p][1]))
     frames = []
-    for shape, wiring, needed, gap in zip(grid.shapes, wirings, most, gaps, strict=True):
+    for shape, wiring, needed, gap, wide in zip(
+        grid.shapes, wirings, most, gaps, least, strict=True
+    ):
         keys = grid.columns.columns[shape.sample].keys
         slots = [2 * grid.slot[n] + 1 for n in keys]
         for p, nets in wiring.ports.items():
@@ -89,7 +92,7 @@ def framed(
         tracks = _tracks(wiring, spacing)
         rows = [grid.row[n] for n in keys]
         left, middles = _spread(shape.slots, slots, rows, needed, tracks, zone, spacing.aside)
-        left[-1] = max(left[-1], spacing.column)
+        left[-1] = max(left[-1], wide)
         boxes = [(middles[s] - w // 2, w, h) for s, (w, h) in zip(slots, needed, strict=True)]
         frames.append(Frame(left, left[-1], boxes, wiring, zone, tracks))
     return frames

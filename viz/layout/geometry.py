@@ -54,10 +54,14 @@ class Geometry:
 
 
 def measured(
-    model: Model, grid: Grid, sizes: Sequence[Size], gaps: Sequence[int], top: int, spacing: Spacing
-) -> Geometry:
-    """Return a grid in pixels, from the `sizes` of boxes and the room on the left of each shape."""
-    frames = framed(grid, wired(model, grid, bundle=spacing.bundle), sizes, gaps, spacing)
+    model: Model, grid: Grid, sizes: Sequence[Size], gaps: Sequence[int], top: int,
+    spacing: Spacing, least: Sequence[int],
+) -> Geometry:  # fmt: skip
+    """Return a grid in pixels, from the `sizes` of boxes and the room on the left of each shape.
+
+    `least` are the least widths of shapes.
+    """
+    frames = framed(grid, wired(model, grid, bundle=spacing.bundle), sizes, gaps, spacing, least)
     nets, count = _lanes(model, grid)
     fan = FAN_HEIGHT if wire_kinds.FAN in grid.way else 0
     high = top + fan + (count + 1) * TRACK * bool(count)

@@ -58,7 +58,7 @@ class Wiring:
 
 
 def wired(model: Model, grid: Grid, *, bundle: bool = False) -> list[Wiring]:
-    """Return the wiring of every shape; with `bundle` rails into steps left out share a wire."""
+    """Return the wiring of every shape; `bundle` what leads into steps left out."""
     sketches = [_Sketch(model, grid, shape.sample, bundle=bundle) for shape in grid.shapes]
     right: dict[int, int] = defaultdict(int)  # tracks of what leaves to the right, by channel
     left: dict[int, int] = defaultdict(int)
@@ -87,6 +87,10 @@ class _Sketch:
         """Return the net of a link; a twin has one of its own."""
         return net_of(self.grid, kind, i, number)
 
+    def _shared(self, kind: str, own: Net, b: int) -> Net:
+        """Return the net that all wires of a kind into steps left out share, else their own."""
+        return (kind, self.grid.position[b]) if self.bundled else own
+
     def _x(self, n: int) -> int:
         return 2 * self.grid.slot[n] + 1
 
@@ -101,8 +105,7 @@ class _Sketch:
         if i in grid.straight:
             return Route(("side", 0), ra, None, rb, side=True)
         if way == wire_kinds.FROM_RAIL:
-            own = not self.bundled or link.kind != "parameter"
-            net = self.net("rail", i, grid.lane[a]) if own else ("rails", grid.position[b])
+            net = self._shared(f"rails {link.kind}", self.net("rail", i, grid.lane[a]), b)
             return self._by(net, -1, xb - 1, rb, xb)
         if way == wire_kinds.FROM_BAR and rb == ra + 1:
             return Route(self.net("bar", i, grid.lane[a]), rb, None, rb)
@@ -111,9 +114,11 @@ class _Sketch:
         if way == wire_kinds.BAR_END:
             return self._by(self.net("bar", i, grid.lane[a]), ra, 0, rb, xb)
         if way == wire_kinds.NEXT:
-            return self._by(self.net("in", i, grid.position[a]), ra + 1, 0, rb, xb)
+            net = self._shared("in all", self.net("in", i, grid.position[a]), b)
+            return self._by(net, ra + 1, 0, rb, xb)
         if way == wire_kinds.BACK:
-            return self._by(self.net("back", i, grid.position[a]), ra + 1, self.end, rb, xb)
+            net = self._shared("back all", self.net("back", i, grid.position[a]), b)
+            return self._by(net, ra + 1, self.end, rb, xb)
         if way == wire_kinds.GATHERED:
             return self._by(self.net("to", i, grid.position[b]), self.top, 0, rb, xb)
         if way == wire_kinds.FAN:

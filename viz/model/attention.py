@@ -11,7 +11,7 @@ from typing import Any
 from engine import Graph, Node, Tensor
 from viz.labels import number
 from viz.model.elements import Link, Model
-from viz.model.times import in_order
+from viz.model.window import in_order
 
 
 @dataclass(frozen=True, slots=True)

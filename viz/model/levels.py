@@ -12,7 +12,7 @@ from typing import Any
 
 from engine import Graph, Node, Tensor, expanded, unstacked
 from engine.backends import DType
-from viz.labels import LONGEST, count, short, symbol
+from viz.labels import LONGEST, counted, short, symbol
 from viz.model.elements import Item, Model
 from viz.model.grouping import Hidden, Key, calls_of, is_gap, is_input, keys_of, last_of_equations
 from viz.model.inputs import INITIAL, complete_states, cut_leaves, given_leaves, label_inputs
@@ -35,16 +35,13 @@ def recorded(x: Tensor | Graph | Sequence[Tensor], level: str) -> Graph:
 def outputs_of(x: Tensor | Graph | Sequence[Tensor]) -> tuple[Tensor, ...]:
     """Return the tensors of which a picture is drawn. Raises TypeError for what are none."""
     given = (x,) if isinstance(x, Tensor) else x.outputs if isinstance(x, Graph) else x
-    if not isinstance(given, list | tuple) or not given or not all(map(_is_tensor, given)):
+    listed = isinstance(given, list | tuple) and given
+    if not (listed and all(isinstance(one, Tensor) for one in given)):
         raise TypeError(
             "a picture is drawn of a tensor, a Graph or a sequence of tensors that were computed; "
             f"got {type(x).__name__}{' without any' if x in ([], ()) else ''}"
         )
     return tuple(given)
-
-
-def _is_tensor(x: object) -> bool:
-    return isinstance(x, Tensor)
 
 
 def build(
@@ -171,7 +168,7 @@ def _label(kind: str, first: Node, own: list[Node], role: str, last: set[Node]) 
     """Return the words in the box."""
     if kind == "gap":
         steps = len(set(_times(own)))
-        return f"… {count(steps)} step{'s' * (steps != 1)}"
+        return f"… {counted(steps, 'step')}"
     if not first.inputs:
         names = [node.name for node in own]
         return _common(names) or role or _ends(names) or CONST

@@ -8,7 +8,7 @@ from typing import Any
 
 from engine import Graph, Node, Tensor
 from viz.model.elements import Link, Model
-from viz.model.times import in_order
+from viz.model.window import in_order
 
 
 def add_links(graph: Graph, model: Model) -> None:

@@ -4,7 +4,7 @@ Below `drawing.py`.
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Hashable
+from collections.abc import Collection, Hashable, Iterable
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
@@ -12,11 +12,20 @@ from typing import Any
 from engine import Graph, Node
 from engine.checks import is_whole
 from viz.labels import count
-from viz.model.times import in_order
 
 STEPS = {"op": 6, "gate": 8, "cell": 12}  # shown by default
 
 Block = str | None
+
+
+def in_order(times: Iterable[Any]) -> list[Any]:
+    """Return the steps in the order in which a picture has them.
+
+    >>> in_order([2, 0, 1]), in_order(["noon", "night"])
+    ([0, 1, 2], ['noon', 'night'])
+    """
+    given = list(dict.fromkeys(times))
+    return sorted(given) if all(isinstance(t, int | float) for t in given) else given
 
 
 @dataclass(frozen=True)

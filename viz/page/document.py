@@ -2,12 +2,14 @@
 
 The page pans, zooms, searches, folds time and layers, counts paths, plays the passes and shows the
 norms of all steps at one glance. Up to `SVG_LIMIT` boxes and wires it holds the very picture of
-`svg.py`, above that a canvas. Above scenes and their writers; styles and scripts are in `assets/`.
+`svg.py`, above that a canvas. In a notebook it stands in a frame, with an image for where frames
+are taken away. Above scenes and their writers; styles and scripts are in `assets/`.
 """
 
 import base64
 import hashlib
 import re
+from base64 import b64encode
 from collections.abc import Iterable
 from html import escape
 from importlib.resources import files
@@ -19,7 +21,7 @@ from viz.dark import rules
 from viz.page.data import encode
 from viz.scene import Scene, Swatch
 from viz.writers import svg
-from viz.writers.primitives import sign_width, wedge
+from viz.writers.primitives import height, sign_width, wedge
 
 SVG_LIMIT = 5_000
 SCRIPTS = (
@@ -31,6 +33,43 @@ SCRIPTS = (
     "keyboard.js", "app.js",
 )  # fmt: skip
 COLOR = re.compile(r' (?:fill|stroke)="(#[0-9a-fA-F]{3,6})"')
+LARGEST = 1_500  # boxes and wires of the largest picture that is a page within a notebook
+FRAME = 760  # pixels: the greatest height of that page
+CONTROLS = 250  # pixels: what the page needs around a small picture
+BAR = 18  # pixels: a scroll bar under a plain picture that is too wide
+LIVE = "bptt-live"  # the class of the frame
+
+
+def in_notebook(scene: Scene, picture: str, graph: nx.MultiDiGraph | None) -> str:
+    """Return HTML that shows a scene, its SVG being `picture`, in trusted notebooks and others.
+
+    The frame holds the interactive page, or the plain picture where there is no `graph`.
+    """
+    if graph is None:
+        inside, high = _plain(picture), height(scene) + BAR
+    else:
+        inside, high = page(scene, graph), min(FRAME, scene.height + CONTROLS)
+    return (
+        f'<div style="overflow:auto"><iframe class="{LIVE}" srcdoc="{escape(inside)}" '
+        f'sandbox="allow-scripts allow-downloads" title="{escape(scene.title)}" '
+        f'style="display:block;width:100%;height:{round(high)}px;border:0"></iframe>'
+        f"{_image(picture, scene.title)}<style>.{LIVE}+img{{display:none}}</style></div>"
+    )
+
+
+def still(scene: Scene, picture: str) -> str:
+    """Return HTML that shows the SVG `picture` as an image and holds it only once."""
+    return f'<div style="overflow:auto">{_image(picture, scene.title)}</div>'
+
+
+def _image(picture: str, title: str) -> str:
+    data = b64encode(picture.encode()).decode("ascii")
+    return f'<img src="data:image/svg+xml;base64,{data}" alt="{escape(title)}"/>'
+
+
+def _plain(picture: str) -> str:
+    """Return a document that holds nothing but a picture, which tells more where one hovers."""
+    return f'<!DOCTYPE html><meta charset="utf-8"><body style="margin:0">{picture}</body>'
 
 
 def page(scene: Scene, graph: nx.MultiDiGraph, *, svg_limit: int = SVG_LIMIT) -> str:

@@ -3,18 +3,19 @@
 Above `placing.py` and the layout, below `scene_builder.py`.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from operator import attrgetter
 
 from viz import style
 from viz.labels import width
+from viz.layout import wire_kinds
 from viz.layout.geometry import Geometry
 from viz.layout.wires import strung
 from viz.model.elements import Link, Model
 from viz.moved import Form, Moved, form_of, reversed_form
 from viz.rendering.annotations import Annotations
-from viz.rendering.placing import SIZE, WIRES, Area, Room, level_at, mark_at
+from viz.rendering.placing import SIZE, WIRES, Area, Room, Table, level_at, mark_at
 from viz.rendering.trunks import trunks
 from viz.rendering.wire_words import Words
 from viz.scene import Line, Point, Wire
@@ -58,7 +59,7 @@ class Edges:
         self.states_wider = states_wider(model)
         self.right, self.without_room = 0.0, 0
         self.strokes: dict[tuple[str, float], tuple[str, float, str, str, str]] = {}
-        self.beside_words: dict[int, Point] = {}  # the places of marks
+        self.marks_at: dict[int, Point] = {}  # the places of marks between columns
 
     def wires(self) -> list[Wire]:
         """Return a blue wire for every edge and, for measured gradients, a red one beside it."""
@@ -93,15 +94,40 @@ class Edges:
         """Return the words of edges and their places: between columns, or where there is room."""
         found: dict[int, Label] = {}
         crowded: dict[int, str] = {}
+        self._mark_bundled()
         for i, text, between in self.words.texts(self.place.grid):
             at = self._between_columns(i, text) if between else None
             if at is not None:
                 found[i] = text, at
             elif self.words.rolled or i in self.annotations.labels or len(self.links) < WIRES:
                 crowded[i] = text
+        for i in self._on_marks(found):
+            crowded[i] = found.pop(i)[0]
         if crowded:
             self._find_room(crowded, found)
         return found
+
+    def _mark_bundled(self) -> None:
+        """Put the marks of wires that come to share one between the columns, before they do."""
+        grid = self.place.grid
+        for i in self.annotations.marks if self.words.bundled else ():
+            near = grid.way[i] in (wire_kinds.NEXT, wire_kinds.BACK) and i not in grid.straight
+            if near and self.items[self.links[i].target].gap is not None:
+                right = self.words.column(grid, i)
+                x = self.place.left[right] + self.place.gap(right) / 2
+                level = level_at(self.points[i], x)
+                if level is not None:
+                    self.marks_at[i] = x, level
+
+    def _on_marks(self, found: dict[int, Label]) -> list[int]:
+        """Return the edges of which the words lie on the mark of another edge."""
+        marks = Table()
+        for i, (x, y) in self.marks_at.items():
+            if self._mark(i, self.links[i]):
+                marks.add((x - 7.0, y - 4.0, x + 7.0, y + 5.0))
+        halves = {i: width(text, SIZE) / 2 for i, (text, _) in found.items()}
+        return [i for i, (_, (x, y)) in found.items()
+                if marks.hits((x - halves[i], y - 8.0, x + halves[i], y + 2.0))]  # fmt: skip
 
     def _find_room(self, crowded: dict[int, str], found: dict[int, Label]) -> None:
         """Give words to edges that have no place between columns, where nothing is."""
@@ -109,7 +135,9 @@ class Edges:
         for text, at in found.values():
             room.take(*at, text)
         for i, text in crowded.items():
-            points = self._drawn(i) if self.words.rolled else self._drawn(i)[-3:]
+            points: Sequence[Point] = self._drawn(i)
+            if not self.words.rolled:  # the stretch that the wire has to itself
+                points = points[1:3] if i in self.marks_at else points[-3:]
             free = room.beside(points, text)
             if free is None:
                 self.without_room += 1
@@ -139,7 +167,7 @@ class Edges:
             level, over = level_at(self.points[i], x), 7
         if level is None or width(text, SIZE) > room - 4:
             return None
-        self.beside_words[i] = (mark_x, level + BESIDE["time"] // 2 * backed)
+        self.marks_at[i] = (mark_x, level + BESIDE["time"] // 2 * backed)
         return x, level - over
 
     def _drawn(self, i: int) -> Moved:
@@ -186,8 +214,8 @@ class Edges:
 
         A wire that runs `back` has it where one of the edge itself would.
         """
-        if i in self.beside_words:
-            return self.beside_words[i]
+        if i in self.marks_at:
+            return self.marks_at[i]
         x, y = _mark_on(wire.form, self.place.grid.way[i], back=back)
         return x + wire.by, y
 

@@ -3,13 +3,14 @@
 Above `diagram.py`, below the draw functions.
 """
 
+import math
 from collections.abc import Callable, Collection
 from dataclasses import replace
 from typing import NamedTuple
 
 from viz.checks import check_width
 from viz.diagram import Diagram
-from viz.labels import SMALL
+from viz.labels import SMALL, wrapped
 from viz.model.window import STEPS
 from viz.scene import Scene
 
@@ -53,9 +54,10 @@ def fitted(
 
     Numbers on edges go first, then steps, down to `least`, then long names and room between wires,
     then all steps but one, then those of all blocks but the last or, if that is not enough, weights
-    instead, then both. A picture that is a little too wide is made smaller, so that its smallest
-    text still has 9 pixels. Steps that are asked for are all shown, with their numbers, however
-    wide the picture is. Raises ValueError for a width under 100 pixels.
+    instead, then both. A picture that is still too wide is made smaller; where its smallest text
+    has less than 9 pixels then, a note says so, and which width it needs. Steps that are asked for
+    are all shown, with their numbers, however wide the picture is. Raises ValueError for a width
+    under 100 pixels.
     """
     check_width(where, width, NARROWEST)
     most = None if isinstance(asked, Collection) else asked
@@ -75,9 +77,21 @@ def fitted(
             diagram = make(1, detail)
     if asked is not None and diagram.scene.width > room:
         return numbered
-    if width < diagram.scene.width <= room:
-        diagram.scene = replace(diagram.scene, shown=width)
+    diagram.scene = shrunk(diagram.scene, width)
     return diagram
+
+
+def shrunk(scene: Scene, width: float) -> Scene:
+    """Return a scene shown at most `width` pixels wide, with a note where letters get too small."""
+    if scene.width <= width:
+        return scene
+    notes, high = scene.notes, SMALL * width / scene.width
+    if high < SMALLEST:
+        least = math.ceil(scene.width * SMALLEST / SMALL)
+        note = f"Too wide for {width:g} pixels: letters are as small as {high:.1f} pixels; "
+        note += f"width={least} keeps them at {SMALLEST:g}"
+        notes = (*notes, *wrapped([note], scene.width - 40))
+    return replace(scene, shown=width, notes=notes)
 
 
 def check_weights(where: str, weights: str, known: tuple[str, ...] = WEIGHTS) -> None:

@@ -67,8 +67,8 @@ class Room:
 
     def __init__(self, taken: Iterable[Area], *, left: float, right: float, bottom: float) -> None:
         self.left, self.right, self.bottom = left, right, bottom
-        self.things = _Table()
-        self.wires = _Table()
+        self.things = Table()
+        self.wires = Table()
         for area in taken:
             self.things.add(area)
 
@@ -122,7 +122,7 @@ def _candidates(points: Sequence[Point], half: float) -> Iterator[Point]:
             yield x, ay + 13
 
 
-class _Table:
+class Table:
     """Rectangles by the squares of the sheet in which they lie."""
 
     def __init__(self) -> None:

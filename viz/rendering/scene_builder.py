@@ -14,9 +14,8 @@ from viz.layout.geometry import Geometry, measured
 from viz.layout.grid import Grid, arrange
 from viz.model.elements import Item, Model
 from viz.rendering.annotations import Annotations
-from viz.rendering.boxes import box_sizes, lines_of, title_of
+from viz.rendering.boxes import borders, box_sizes, lines_of, row_names, title_of
 from viz.rendering.edges import MARK, Edges, states_wider
-from viz.rendering.headings import borders, row_names
 from viz.rendering.wire_words import Words
 from viz.scene import Band, Box, Columns, Scene, Shape, Swatch, Wire
 from viz.scene import Words as Line
@@ -46,7 +45,10 @@ class SceneBuilder:
         grid = arrange(model, stacked=annotations.detail.narrow)
         lines = [lines_of(item, annotations.lines.get(item.key, ())) for item in self.items]
         if annotations.detail.narrow:
-            lines = [tuple(map(shortest, own)) for own in lines]
+            lines = [
+                tuple(map(_shortest, (*own[0].rsplit(" ", item.kind == "gap"), *own[1:])))
+                for item, own in zip(self.items, lines, strict=True)
+            ]
         sides: dict[int, int] = {}
         pairs: dict[tuple[int, int], int] = {}
         for i in grid.straight:
@@ -60,13 +62,17 @@ class SceneBuilder:
             sizes = [(max(w for w, _ in sizes), max(h for _, h in sizes))] * len(sizes)
         blocks = any(column.block for column in grid.columns.columns)
         top = TITLE + HEADING + (BLOCK if blocks else 0)
-        place = measured(model, grid, sizes, self._gaps(grid), top, self._spacing(grid))
+        place = measured(
+            model, grid, sizes, self._gaps(grid), top, self._spacing(), _heading_room(grid)
+        )
         for item, (x, y, w, h) in zip(self.items, place.boxes, strict=True):
             item.position = (x + w / 2, y + h / 2)
         shapes, bottom = self._below(place)
         edges = Edges(model, annotations, self.scale, self.words, place)
         wires = edges.wires()
         wide = max(place.width, edges.right, 420.0)
+        have = "edge has" if (lost := edges.without_room) == 1 else "edges have"
+        unsaid = f"{count(lost)} {have} no room for words: pointing at them shows these"
         return Scene(
             title=fit(title, wide - 16, 15, bold=True),
             width=wide,
@@ -76,7 +82,7 @@ class SceneBuilder:
             bands=tuple(_bands(place)),
             legend=(*self._legend(), *annotations.legend),
             notes=wrapped(
-                [*self._signs(wires), *self.notes, *annotations.notes, *_lost(edges.without_room)],
+                [*self._signs(wires), *self.notes, *annotations.notes, *[unsaid] * bool(lost)],
                 wide - 40,
             ),
             shapes=(
@@ -96,15 +102,14 @@ class SceneBuilder:
         adds = any(wire.label.startswith("∂") for wire in wires)
         yield f"{whole}; ∂: of what one use adds to it" if adds else whole
 
-    def _spacing(self, grid: Grid) -> Spacing:
+    def _spacing(self) -> Spacing:
         """Return how close wires stand: where room is scarce and nothing is on them, closer."""
-        spacing = (ROOMY if self.words.crowded else DENSE)._replace(column=_heading_room(grid))
+        spacing = ROOMY if self.words.crowded else DENSE
         if not self.annotations.detail.narrow or self.words.crowded:
             return spacing
         track = TRACK if states_wider(self.model) or self.words.marked else PAIRS
         track = SINGLE if self.scale is None else track
-        bundle = not self.annotations.weights
-        return spacing._replace(rail=6, aside=5, margin=12, track=track, bundle=bundle)
+        return spacing._replace(rail=6, aside=5, margin=12, track=track, bundle=self.words.bundled)
 
     def _gaps(self, grid: Grid) -> list[int]:
         """Return the room for words and marks on the left of the columns of each shape."""
@@ -160,15 +165,24 @@ class SceneBuilder:
         )
 
 
-def _heading_room(grid: Grid) -> int:
-    """Return the least width of a column: its time, where that is a word, and its part of the name
-    of its block have to fit.
+def _shortest(line: str) -> str:
+    """Return a line of a box where room is scarce; factors stay, as they multiply as printed."""
+    return line if "×" in line.rpartition(" ")[2] else shortest(line)
+
+
+def _heading_room(grid: Grid) -> list[int]:
+    """Return the least width of the columns of each shape: the time of one, where that is a word,
+    and its part of the name of its block have to fit.
     """
     columns = grid.columns.columns
-    needed = [width(str(one.time), HEAD) for one in columns if one.time is not None]
-    many = Counter(one.block for one in columns if one.block)
-    needed += [width(short(block), NAME, bold=True) / count for block, count in many.items()]
-    return math.ceil(max(needed, default=0.0)) + 10
+    many = Counter(one.block for one in columns)
+    least = [0] * len(grid.shapes)
+    for one, shape in zip(columns, grid.shape_of, strict=True):
+        if one.time is not None:
+            part = width(short(one.block or ""), NAME, bold=True) / many[one.block]
+            wide = math.ceil(max(width(str(one.time), HEAD), part)) + 10
+            least[shape] = max(least[shape], wide)
+    return least
 
 
 def _broken(item: Item) -> bool:
@@ -178,13 +192,6 @@ def _broken(item: Item) -> bool:
 def _kind(item: Item) -> str:
     """Return the kind of a box as it is drawn: an op that makes a new state is one too."""
     return "state" if item.is_state and item.kind == "op" else item.kind
-
-
-def _lost(many: int) -> Iterable[str]:
-    """Return what could not be written."""
-    if many:
-        edges = "1 edge has" if many == 1 else f"{count(many)} edges have"
-        yield f"{edges} no room for words: pointing at them shows these"
 
 
 def _bands(place: Geometry) -> Iterable[Band]:

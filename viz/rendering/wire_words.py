@@ -28,6 +28,7 @@ class Words:
             link.grad_norm is not None and self.has_mark(link.grad_norm) for link in model.links
         )
         self.marked = bool(annotations.marks) or self.crowded
+        self.bundled = annotations.detail.narrow and not (self.crowded or annotations.weights)
         self.known: dict[int, str] = {}
 
     def has_mark(self, norm: float) -> bool:

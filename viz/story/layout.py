@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from viz.axes import whole_ticks
-from viz.model.times import in_order
+from viz.model.window import in_order
 from viz.story.measuring import Key, Row
 
 BOXED = 42.0  # pixels a step: less, and the chain is one ribbon instead of boxes

@@ -17,7 +17,6 @@ from viz.writers.primitives import (
     ROUND_BOXES,
     Stroke,
     backdrop,
-    box_mark,
     box_words,
     caption,
     height,
@@ -97,16 +96,16 @@ def _node(box: Box, high: float) -> dict[str, str]:
         "color": shape.color,
         "tooltip": _escaped(box.title),
     }
-    if box.mark:
-        words = box_mark(box)
-        attributes |= {"xlabel": _html([words]), "xlp": _at(_middle(words), high)}
+    for words in box_words(box):
+        if words.bold:  # its mark
+            attributes |= {"xlabel": _html([words]), "xlp": _at(_middle(words), high)}
     return attributes | ({"style": style} if style != "filled" else {})
 
 
 def _label(box: Box) -> str:
     """Return the words in a box: plain where all have one size and colour."""
     if len(box.lines) > 1 or box.dim:
-        return _html(box_words(box))
+        return _html(box_words(box._replace(mark="")))
     return _escaped(box.lines[0]) if box.lines else ""
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from viz.labels import FONT, SMALL, width
-from viz.scene import Band, Box, Line, Point, Rect, Run, Scene, Shape, Swatch, Wire, Words
+from viz.scene import Band, Box, Line, Point, Run, Scene, Shape, Swatch, Wire, Words
 from viz.style import FILLS, SCISSORS
 
 INK, FAINT = "#202124", "#5f6368"
@@ -49,8 +49,6 @@ def picture(scene: Scene) -> Iterator[Mark]:
     for box in scene.boxes:
         yield outline(box)
         yield from box_words(box)
-        if box.mark:
-            yield box_mark(box)
     for wire in scene.wires:
         yield from wire_words(wire)
     yield from caption(scene)
@@ -59,8 +57,10 @@ def picture(scene: Scene) -> Iterator[Mark]:
 def backdrop(scene: Scene) -> Iterator[Mark]:
     """Yield what lies under wires and boxes: the bands, the title, the charts."""
     for band in scene.bands:
-        yield from _band(band)
-    yield Words(scene.width / 2, 22, scene.title, 15, bold=True)
+        fill = "#f4f6f8" if band.shaded else "#fafbfc"
+        yield Stroke(_rounded(band.x, band.y, band.w, band.h, 6), fill=fill, curved=True)
+        yield band_heading(band)
+    yield headline(scene)
     for shape in scene.shapes:
         if isinstance(shape, Words) and shape.runs:
             yield from pieces(shape)
@@ -93,8 +93,7 @@ def caption(scene: Scene) -> Iterator[Mark]:
     """Yield what stands under the picture: the legend and the notes."""
     for swatch, x, y in legend_places(scene):
         yield from _swatch(swatch, x, y)
-    for note, y in note_places(scene):
-        yield Words(EDGE, y, note, 11, FAINT, "start")
+    yield from notes(scene)
 
 
 def height(scene: Scene) -> float:
@@ -111,20 +110,27 @@ def outline(box: Box) -> Stroke:
     return Stroke(_rounded(box.x, box.y, box.w, box.h, radius), color, fill, 1.4, dash, curved=True)
 
 
+def headline(scene: Scene) -> Words:
+    """Return the title of a picture."""
+    return Words(scene.width / 2, 22, scene.title, 15, bold=True)
+
+
+def band_heading(band: Band) -> Words:
+    """Return the heading of the column of a step."""
+    return Words(band.x + band.w / 2, band.y + 14, band.heading, 11, FAINT)
+
+
 def box_words(box: Box) -> Iterator[Words]:
-    """Yield the lines of text in a box."""
+    """Yield the lines of text in a box, then the mark at its corner, which is bold."""
     high = FONT + (SMALL + 4) * (len(box.lines) - 1)
     first = box.y + (box.h - high) / 2 + FONT - 2
     for line, text in enumerate(box.lines):
         y = first + line * (SMALL + 4)
         size, color = (FONT, INK) if line == 0 else (SMALL, FAINT)
         yield Words(box.x + box.w / 2, y, text, size, shade(color, dim=box.dim))
-
-
-def box_mark(box: Box) -> Words:
-    """Return the mark at the corner of a box."""
-    color = shade("#b00020", dim=box.dim)
-    return Words(box.x + box.w, box.y + 4, box.mark, 15, color, bold=True, halo=True)
+    if box.mark:
+        color = shade("#b00020", dim=box.dim)
+        yield Words(box.x + box.w, box.y + 4, box.mark, 15, color, bold=True, halo=True)
 
 
 def wire_words(wire: Wire) -> Iterator[Words]:
@@ -217,21 +223,11 @@ def _rounded(x: float, y: float, w: float, h: float, radius: float) -> tuple[Poi
     return tuple(way)
 
 
-def _band(band: Band) -> Iterator[Mark]:
-    fill = "#f4f6f8" if band.shaded else "#fafbfc"
-    yield Stroke(_rounded(band.x, band.y, band.w, band.h, 6), fill=fill, curved=True)
-    yield Words(band.x + band.w / 2, band.y + 14, band.heading, 11, FAINT)
-
-
 def _shape(shape: Shape) -> Mark:
     if isinstance(shape, Words):
         return shape
     if isinstance(shape, Line):
         return Stroke(shape.points, shape.color, shape.fill, shape.width, shape.dash)
-    return _rectangle(shape)
-
-
-def _rectangle(shape: Rect) -> Stroke:
     x, y, right, bottom = shape.x, shape.y, shape.x + shape.w, shape.y + shape.h
     corners = ((x, y), (right, y), (right, bottom), (x, bottom))
     return Stroke(corners, shape.stroke, shape.fill)
@@ -248,11 +244,11 @@ def legend_places(scene: Scene) -> Iterator[tuple[Swatch, float, float]]:
         x += needed
 
 
-def note_places(scene: Scene) -> Iterator[tuple[str, float]]:
-    """Yield the notes, each with its foot, in a column under the legend."""
+def notes(scene: Scene) -> Iterator[Words]:
+    """Yield the notes in a column under the legend."""
     first = scene.height + _legend_height(scene) + NOTE_GAP + 4
     for line, note in enumerate(scene.notes):
-        yield note, first + NOTE_LINE * line
+        yield Words(EDGE, first + NOTE_LINE * line, note, 11, FAINT, "start")
 
 
 def _legend_height(scene: Scene) -> float:
@@ -282,6 +278,11 @@ def _swatch(swatch: Swatch, x: float, y: float) -> Iterator[Mark]:
         yield Stroke(frame, swatch.color, swatch.box, 1.4, curved=True)
     else:
         yield Stroke(((x, y), (x + SIGN, y)), swatch.color, "", swatch.width, swatch.dash)
+    yield from swatch_words(swatch, x, y)
+
+
+def swatch_words(swatch: Swatch, x: float, y: float) -> Iterator[Words]:
+    """Yield the mark on the sign of a line of the legend, then its text."""
     if swatch.mark:
         yield Words(x + SIGN / 2, y + 5, swatch.mark, 15, "#111111", bold=True, halo=True)
     yield Words(x + sign_width(swatch) + 6, y + 4, swatch.text, 11, anchor="start")

@@ -2,34 +2,72 @@
 
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
+from operator import attrgetter
 from xml.sax.saxutils import escape, quoteattr
 
+from viz.dark import night
 from viz.gc_pause import gc_paused
-from viz.labels import FONT, SMALL, clean
+from viz.labels import clean
 from viz.moved import Moved, moved
-from viz.scene import Band, Box, Rect, Scene, Shape, Swatch, Wire, Words
+from viz.scene import Band, Box, Line, Rect, Scene, Shape, Swatch, Wire, Words
 from viz.style import FILLS
 from viz.writers import formulas
-from viz.writers.dark_style import NAME, dark_style
 from viz.writers.paths import digits as _n
 from viz.writers.paths import drawn, reaching
 from viz.writers.primitives import (
-    EDGE,
     FAINT,
+    GRADIENT,
     INK,
     ROUND_BOXES,
     SIGN,
+    band_heading,
+    box_words,
+    headline,
     height,
-    label_color,
     legend_places,
-    note_places,
+    notes,
     shade,
-    sign_width,
+    swatch_words,
     wedge,
+    wire_words,
 )
 
 FAMILY = "Helvetica, Arial, 'DejaVu Sans', sans-serif"
 HIDDEN = '<path class="hidden" d="{}{}" fill="none" stroke="transparent" stroke-width="10"/>'
+NAME = "bptt"  # the class of the document: its rules leave other pictures of a page alone
+PAPER, BAND, BAND_EVEN = "#ffffff", "#fafbfc", "#f4f6f8"
+MARK, BOX_MARK = "#111111", "#b00020"
+
+
+def _dark_style(scene: Scene) -> str:
+    """Return the style element that darkens a scene where dark colours are preferred."""
+    return f"<style>{night(_colors(scene), f'.{NAME}')}</style>"
+
+
+def _colors(scene: Scene) -> Iterator[str]:
+    yield from (PAPER, INK, FAINT)
+    if scene.bands:
+        yield from (BAND, BAND_EVEN)
+    for kind, own, dim in dict.fromkeys(map(attrgetter("kind", "fill", "dim"), scene.boxes)):
+        yield from _shaded((*(own or FILLS[kind]), INK, FAINT, BOX_MARK), dim=dim)
+    for color, dim in dict.fromkeys(map(attrgetter("color", "dim"), scene.wires)):
+        yield from _shaded((color, GRADIENT, MARK), dim=dim)
+    for shape in scene.shapes:
+        yield from _of_shape(shape)
+    for swatch in scene.legend:
+        yield from (swatch.color, swatch.box, MARK, *(color for color, _ in swatch.wedge))
+
+
+def _shaded(colors: Iterable[str], *, dim: bool) -> Iterator[str]:
+    return (shade(color, dim=dim) for color in colors)
+
+
+def _of_shape(shape: Shape) -> tuple[str, ...]:
+    if isinstance(shape, Rect):
+        return (shape.fill, shape.stroke)
+    if isinstance(shape, Line):
+        return (shape.color, shape.fill)
+    return (shape.color,)
 
 
 def write(scene: Scene, *, dark: bool = True) -> str:
@@ -48,19 +86,18 @@ def _document(scene: Scene, *, dark: bool) -> str:
         f'font-family="{FAMILY}" role="img" aria-label={quoteattr(clean(scene.title))}>'
     )
     parts = [head, f"<title>{_text(scene.title)}</title>", *formulas.links(scene)]
-    parts += [dark_style(scene)] if dark else []
+    parts += [_dark_style(scene)] if dark else []
     parts.append(
         f'<rect width="{_n(scene.width)}" height="{_n(high)}" class="paper" fill="#ffffff"/>'
     )
     parts += map(_band, scene.bands)
-    parts.append(_words(scene.width / 2, 22, scene.title, 15, weight="bold", kind="title"))
+    parts.append(_words(headline(scene), "title"))
     parts += map(_shape, scene.shapes)
     parts += _wires(scene.wires, hovered=bool(scene.links))
     parts += _boxes(scene.boxes)
     parts += _wire_words(scene.wires)
     parts += [part for place in legend_places(scene) for part in _swatch(*place)]
-    for note, y in note_places(scene):
-        parts.append(_words(EDGE, y, note, 11, color=FAINT, anchor="start", kind="note"))
+    parts += [_words(note, "note") for note in notes(scene)]
     return "\n".join([*parts, "</svg>", ""])
 
 
@@ -71,33 +108,22 @@ def _text(text: str) -> str:
     return text if plain else escape(clean(text))
 
 
-def _words(
-    x: float,
-    y: float,
-    text: str,
-    size: float,
-    *,
-    color: str = INK,
-    weight: str = "normal",
-    anchor: str = "middle",
-    halo: bool = False,
-    angle: float = 0.0,
-    kind: str = "",
-) -> str:
+def _words(words: Words, kind: str = "") -> str:
+    x, y, text, size, color, anchor, bold, angle, halo, _ = words
     turned = f' transform="rotate({_n(angle)} {_n(x)} {_n(y)})"' if angle else ""
-    start, dressed = _font(size, color, weight, anchor, halo, kind)
+    start, dressed = _font(size, color, bold, anchor, halo, kind)
     return f'{start} x="{_n(x)}" y="{_n(y)}"{dressed}{turned}>{_text(text)}</text>'
 
 
 @lru_cache(maxsize=4096)
 def _font(
-    size: float, color: str, weight: str, anchor: str, halo: bool, kind: str
+    size: float, color: str, bold: bool, anchor: str, halo: bool, kind: str
 ) -> tuple[str, str]:
     """Return what stands before and after the place of a line of text."""
     glow = ' stroke="#ffffff" stroke-width="3" paint-order="stroke"' if halo else ""
-    bold = f' font-weight="{weight}"' if weight != "normal" else ""
+    weight = ' font-weight="bold"' if bold else ""
     named = f' class="{kind}"' if kind else ""
-    dressed = f' font-size="{_n(size)}" fill="{color}" text-anchor="{anchor}"{bold}{glow}'
+    dressed = f' font-size="{_n(size)}" fill="{color}" text-anchor="{anchor}"{weight}{glow}'
     return f"<text{named}", dressed
 
 
@@ -107,8 +133,7 @@ def _band(band: Band) -> str:
         f'<rect class="step" x="{_n(band.x)}" y="{_n(band.y)}" width="{_n(band.w)}" '
         f'height="{_n(band.h)}" rx="6" fill="{fill}"/>'
     )
-    middle = band.x + band.w / 2
-    return rect + _words(middle, band.y + 14, band.heading, 11, color=FAINT, kind="heading")
+    return rect + _words(band_heading(band), "heading")
 
 
 def _boxes(boxes: Iterable[Box]) -> Iterator[str]:
@@ -139,16 +164,9 @@ def _box_inside(
         f'<rect width="{_n(w)}" height="{_n(h)}" rx="{radius}" fill="{fill}" stroke="{stroke}" '
         f'stroke-width="1.4"{dash}/>'
     ]
-    first = (h - FONT - (SMALL + 4) * (len(lines) - 1)) / 2 + FONT - 2
-    for line, text in enumerate(lines):
-        size, color = (FONT, INK) if line == 0 else (SMALL, FAINT)
-        parts.append(
-            _words(w / 2, first + line * (SMALL + 4), text, size, color=shade(color, dim=dim))
-        )
-    if mark:
-        parts.append(_words(w, 4, mark, 15, weight="bold", color=shade("#b00020", dim=dim),
-                            halo=True))  # fmt: skip
-    return "".join(parts)
+    return "".join(
+        [*parts, *map(_words, box_words(Box(0, 0, 0, w, h, kind, lines, "", mark, dim)))]
+    )
 
 
 def _shape(shape: Shape) -> str:
@@ -156,11 +174,7 @@ def _shape(shape: Shape) -> str:
     if isinstance(shape, Words) and shape.runs:
         return formulas.formula(shape)
     if isinstance(shape, Words):
-        return _words(
-            shape.x, shape.y, shape.text, shape.size, color=shape.color, anchor=shape.anchor,
-            weight="bold" if shape.bold else "normal", halo=shape.halo, angle=shape.angle,
-            kind="chart",
-        )  # fmt: skip
+        return _words(shape, "chart")
     title = f"<title>{_text(shape.title)}</title>" if shape.title else ""
     if isinstance(shape, Rect):
         edge = f' stroke="{shape.stroke}"' if shape.stroke else ""
@@ -212,17 +226,10 @@ def _dress(color: str, wide: float, dash: str, dim: bool) -> tuple[str, str]:
 
 def _wire_words(wires: Iterable[Wire]) -> Iterator[str]:
     """Yield the label and the mark of each wire, over everything else."""
-    n, font, text = _n, _font, _text
     for wire in wires:
-        if wire.label and wire.label_at:
-            x, y = wire.label_at
-            start, dressed = font(SMALL, label_color(wire), "normal", "middle", True, "wire-label")
-            yield f'{start} x="{n(x)}" y="{n(y)}"{dressed}>{text(wire.label)}</text>'
-        if wire.mark and wire.mark_at:
-            x, y = wire.mark_at
-            color = shade("#111111", dim=wire.dim)
-            start, dressed = font(15, color, "bold", "middle", True, "wire-mark")
-            yield f'{start} x="{n(x)}" y="{n(y + 5)}"{dressed}>{text(wire.mark)}</text>'
+        if wire.label or wire.mark:
+            for words in wire_words(wire):
+                yield _words(words, "wire-mark" if words.bold else "wire-label")
 
 
 def _swatch(swatch: Swatch, x: float, y: float) -> Iterable[str]:
@@ -241,7 +248,4 @@ def _swatch(swatch: Swatch, x: float, y: float) -> Iterable[str]:
             f'<path class="legend" d="M{_n(x)} {_n(y)}L{_n(x + SIGN)} {_n(y)}" '
             f'stroke="{swatch.color}" stroke-width="{_n(swatch.width)}"{dash}/>'
         )
-    if swatch.mark:
-        yield _words(x + SIGN / 2, y + 5, swatch.mark, 15, weight="bold", color="#111111",
-                     halo=True, kind="legend")  # fmt: skip
-    yield _words(x + sign_width(swatch) + 6, y + 4, swatch.text, 11, anchor="start", kind="legend")
+    yield from (_words(words, "legend") for words in swatch_words(swatch, x, y))

@@ -17,7 +17,7 @@ import engine
 import viz
 from tests.browser import visit
 from tests.viz.pictures import network
-from viz.analysis.histograms import histogram
+from viz.analysis.details import histogram
 from viz.dark import dark, rules
 from viz.page.document import SCRIPTS, page
 from viz.scene import Band, Box, Line, Rect, Scene, Swatch, Wire, Words

@@ -12,8 +12,8 @@ import viz
 from tests.browser import visit
 from tests.viz.page.test_page import data_of, grid
 from tests.viz.pictures import network
+from viz.page.data import by_step
 from viz.page.document import page
-from viz.page.steps import by_step
 
 STEPS = 2_000
 VIEW = """() => { const r = document.querySelector('.plot .view');
