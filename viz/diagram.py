@@ -19,6 +19,8 @@ from typing import Any
 
 import networkx as nx
 
+from engine.suggestions import Advised
+from viz.instead import DIAGRAMS
 from viz.labels import fit, short
 from viz.page.document import page
 from viz.page.notebook import LARGEST, in_notebook, still
@@ -35,7 +37,7 @@ RASTERED = (
 )
 
 
-class Diagram:
+class Diagram(Advised):
     """A laid-out drawing: `graph` is the networkx graph it shows, `source` its DOT text.
 
     `svg()` gives the picture as text, `render(path)` writes a file by its suffix. In a notebook it
@@ -47,6 +49,8 @@ class Diagram:
     >>> diagram.svg()[:4], diagram.graph.number_of_nodes()
     ('<svg', 5)
     """
+
+    _advice = DIAGRAMS
 
     def __init__(
         self, scene: Scene, graph: nx.MultiDiGraph | Callable[[], nx.MultiDiGraph]

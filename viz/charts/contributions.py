@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import networkx as nx
 
 from engine import Tensor
+from engine.suggestions import advised
 from viz import labels
 from viz.analysis.sampling import check_limit
 from viz.analysis.weight_contributions import Contributions, Whole, contributions
@@ -19,6 +20,7 @@ from viz.charts.stacks import HIGH, LEFT, SMALL, colors_of, ends, stacked_bars, 
 from viz.checks import check_tensor, check_title, check_width, shown
 from viz.colors import paler
 from viz.diagram import Diagram
+from viz.instead import DRAWINGS
 from viz.labels import count, figure, fit, short, wrapped
 from viz.scene import Columns, Line, Rect, Scene, Shape, Swatch, Words
 
@@ -27,6 +29,7 @@ RIGHT, LEAST = 24.0, 420.0
 FLAT = 2.0  # pixels: a lower bar is hardly seen
 
 
+@advised(DRAWINGS)
 def draw_contributions(
     losses: Whole,
     parameter: Tensor,
