@@ -169,6 +169,12 @@ def test_the_steps_of_a_sequence_are_read_by_their_place():
         net[1:]
 
 
+@pytest.mark.parametrize("dtype", ["float32", "bool"])
+def test_what_are_no_indices_have_no_rows(dtype):
+    with pytest.raises(TypeError, match=rf"Embedding: .*, got {dtype}; write ids.astype\("):
+        rnn.Embedding(2, 3)(np.ones(2, dtype))
+
+
 def test_a_size_is_an_integer():
     size = engine.ones((2, 3)).size
     assert (size, size + 1, repr(size), type(size.__reduce__()[1][0])) == (6, 7, "6", int)
