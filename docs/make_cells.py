@@ -17,8 +17,10 @@ HEAD = """# Cells
 
 Every cell is its one-step equations, written once in Python. The formulas here are not typed: they
 are read from the recorded step by `rnn.latex(cell)`, which does the same for a cell of your own.
-Products with a weight are matrix products, the ring is element-wise, and brackets around several
-names are the parts of one vector. `python docs/make_cells.py` writes this page.
+Products with a weight are matrix products, the ring is element-wise, σ is the sigmoid, and brackets
+around several names are the parts of one vector. x is the input of step t, and what has the index
+t - 1 a state. Arguments and shapes are in the docstrings, such as that of `rnn.LSTMCell`.
+`python docs/make_cells.py` writes this page.
 """
 LEAKY = """class Leaky(rnn.Cell):
     def __init__(self, I, H):

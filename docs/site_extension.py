@@ -73,14 +73,17 @@ def link_names(app: Sphinx, tree: nodes.document) -> None:
 
 def name_pictures(app: Sphinx, tree: nodes.document, page: str) -> None:
     """Give a picture that code of a page drew the title of its file as its words, for those that
-    read aloud; a file's name would stand there.
+    read aloud; a file's name would stand there. Mark those without colours for dark screens.
     """
     for node in tree.findall(nodes.image):
         path = Path(app.srcdir, node["uri"])
-        if not node.get("alt") and path.suffix == ".svg":
-            found = TITLE.search(path.read_text(encoding="utf-8"))
-            if found is not None:
-                node["alt"] = html.unescape(found.group(1))
+        if path.suffix != ".svg":
+            continue
+        text = path.read_text(encoding="utf-8")
+        if not node.get("alt") and (found := TITLE.search(text)) is not None:
+            node["alt"] = html.unescape(found.group(1))
+        if "prefers-color-scheme" not in text:
+            node["classes"].append("has-no-dark")
 
 
 def mathml(latex: str, display: str) -> str:

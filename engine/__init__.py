@@ -81,6 +81,7 @@ from engine.state import no_grad as no_grad
 from engine.state import scope as scope
 from engine.state import tracing as tracing
 from engine.stepping import explicit as explicit
+from engine.suggestions import unknown_name as _unknown_name
 from engine.tensor import Tensor as Tensor
 
 __version__ = "0.2.0"  # of the three packages, and of the distribution that holds them
@@ -108,5 +109,5 @@ else:
         """
         if name == "bfloat16":
             return _bfloat16()
-        hint = f"; write {_INSTEAD[name]}" if name in _INSTEAD else ""
+        hint = _unknown_name(name, _INSTEAD, __all__)
         raise AttributeError(f"module 'engine' has no attribute {name!r}{hint}")

@@ -13,6 +13,7 @@ from typing import Any, ParamSpec, TypeVar, cast
 from engine.apply import asarray
 from engine.backends import backend_of
 from engine.checks import flag
+from engine.suggestions import Advice, clearer, unknown_keyword
 from engine.tensor import Tensor
 
 P = ParamSpec("P")
@@ -27,6 +28,12 @@ ELSEWHERE: dict[str, tuple[str, ...]] = {
     "right": ("side",), "p": ("ord",), "newshape": ("shape",), "reps": ("repetitions",),
     "grad_outputs": ("grads",), "gradient": ("grad",), "value": ("constant_values",),
     "rcond": ("rtol",), "normalized_shape": ("axis",),
+}  # fmt: skip
+
+# And what there is for some that are no parameter.
+OTHERWISE = {
+    "training": "engine.dropout(x, p) if module.training else x", "inplace":
+    "nothing: no function works in place", "non_blocking": "nothing: no copy is waited for",
 }  # fmt: skip
 
 # NumPy's functions give these to the method of their name where nothing was asked for.
@@ -132,11 +139,7 @@ class Rule:
 
     def _unknown(self, name: str, value: Any) -> str:
         """Return what to write in the place of a keyword that there is not."""
-        meant = [one for one in ELSEWHERE.get(name, ()) if one in self.names]
-        if meant:
-            return f"{self.name}: {name} is called {meant[0]} here; write {meant[0]}=, not {name}="
-        known = ", ".join(self.names) or "none"
-        return f"{self.name}: no keyword {name!r} (given {value!r}); its keywords: {known}"
+        return unknown_keyword(self.name, name, value, self.names, Advice({}, OTHERWISE, ELSEWHERE))
 
 
 def public(function: Callable[P, R]) -> Callable[P, R]:
@@ -161,6 +164,11 @@ def public(function: Callable[P, R]) -> Callable[P, R]:
                 break
         if len(args) > rest:
             args = rule.placed(args)
-        return function(*args, **keywords)
+        try:
+            return function(*args, **keywords)
+        except TypeError as error:
+            if (told := clearer(error)) is error:
+                raise
+            raise told from None
 
     return cast("Callable[P, R]", call)

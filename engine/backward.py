@@ -22,6 +22,7 @@ from engine.node import Node
 from engine.ops.indexing import Piece
 from engine.registry import RECORDING
 from engine.state import current, using
+from engine.suggestions import kind_of
 from engine.tensor import Tensor
 
 NO_KEYWORDS: dict[str, Any] = {}  # unpacks faster than an empty mapping proxy
@@ -64,7 +65,7 @@ def gradients(
     inputs = [inputs] if isinstance(inputs, Tensor) else list(inputs)
     if wrong := [x for x in inputs if not isinstance(x, Tensor)]:
         raise TypeError(
-            f"gradients: inputs must be tensors, got {type(wrong[0]).__name__}; of a dict give the "
+            f"gradients: inputs must be tensors, got {kind_of(wrong[0])}; of a dict give the "
             "values, of an array the tensor that was made of it"
         )
     pairs = backward_pass(outputs, seeds(outputs, grads), inputs, create_graph)

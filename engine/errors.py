@@ -13,6 +13,7 @@ from engine.backends.base import Shape
 from engine.checks import is_whole
 from engine.op import Op
 from engine.scope import Scope
+from engine.suggestions import clearer
 
 __all__ = ["ImpureStepError", "NotRecordableError", "RecurrenceWarning", "explained"]
 
@@ -40,7 +41,7 @@ def explained(
     """Return the same class of error as `error`, with a message that a user can act on."""
     shapes = [getattr(value, "shape", ()) for value in values]
     given = f" {SYMBOLS.get(op.name, ',')} ".replace(" , ", ", ").join(map(shown, values))
-    message = f"{op.name}{scope.place}: {given}: {_reason(op, shapes, attrs) or error}"
+    message = f"{op.name}{scope.place}: {given}: {_reason(op, shapes, attrs) or clearer(error)}"
     return _same_class(error, message)
 
 

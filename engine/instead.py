@@ -6,8 +6,10 @@ from typing import Any, NoReturn
 
 INSTEAD = {
     **dict.fromkeys(("array", "from_numpy", "as_tensor"), "engine.asarray(x)"),
-    **dict.fromkeys(("randn", "rand", "randint", "randn_like", "rand_like", "randperm",
-                     "bernoulli"), "engine.asarray of NumPy's random numbers"),
+    **dict.fromkeys(("randint", "randperm", "bernoulli"),
+                    "engine.asarray of NumPy's random numbers"),
+    **dict.fromkeys(("randn", "randn_like"), "engine.random.normal(shape, 1.0)"),
+    **dict.fromkeys(("rand", "rand_like"), "engine.random.uniform(shape, 0.0, 1.0)"),
     **dict.fromkeys(("nn", "autograd", "optim", "utils"), "rnn.Linear, rnn.optim, engine.grad and "
                     "so on: the networks are in the package rnn"),
     **dict.fromkeys(("save", "load"), "rnn.save(path, ...) and rnn.load(path)"),
@@ -34,8 +36,31 @@ INSTEAD = {
     **dict.fromkeys(("jit", "pmap"), "the function itself: steps of recurrences are compiled"),
     **dict.fromkeys(("jacfwd", "jacrev"), "engine.jacobian"),
     "lax": "engine.scan, engine.cond, engine.while_loop and so on", "switch": "fs[int(i)](x)",
+    **dict.fromkeys(("Variable", "constant", "convert_to_tensor"), "engine.asarray(x)"),
+    **dict.fromkeys(("layers", "keras", "tf"), "rnn.Linear, rnn.LSTM and so on"),
+    "F": "engine itself, as in engine.softmax(x, axis=-1)", "shape": "x.shape",
+    "GradientTape": "engine.gradients(loss, xs) or engine.grad(f)",
+    "function": "the function itself: steps of recurrences are compiled by themselves",
+    "cast": "x.astype(dtype)", "bce_with_logits": "engine.binary_cross_entropy_with_logits",
+    "reduce_sum": "engine.sum(x, axis=axis)", "reduce_mean": "engine.mean(x, axis=axis)",
+    "reduce_max": "engine.max(x, axis=axis)", "normalize":
+    "x / engine.norm(x, axis=-1, keepdims=True)", "cosine_similarity":
+    "engine.vecdot(x, y) / (engine.norm(x, axis=-1) * engine.norm(y, axis=-1))",
+    "kl_div": "engine.sum(p * (engine.log(p) - engine.log(q)))", "set_random_seed": "engine.seed",
     "enable_grad": "the code outside of engine.no_grad()", "func": "engine.grad, engine.jacobian",
 }  # fmt: skip
+
+
+class Size(int):
+    """The number of elements of a tensor, which says what to write where it is called."""
+
+    def __call__(self, *axes: int) -> NoReturn:
+        """Raise TypeError: ``x.size(0)`` is PyTorch's."""
+        instead = f"x.shape[{axes[0]}]" if axes else "x.shape"
+        raise TypeError(f"x.size is the number of elements here; write {instead}")
+
+    def __reduce__(self) -> tuple[type[int], tuple[int]]:
+        return int, (int(self),)
 
 
 class _TensorModule(ModuleType):

@@ -41,7 +41,16 @@ INSTEAD = {
     "fill": "x[...] = value", "retain_grad": "engine.gradients(loss, [x])", "grad_fn": "x.node",
     "is_leaf": "not x.node.inputs", "is_cuda": "x.device", "new_zeros": "engine.zeros_like(x)",
     "zero_": "x[...] = 0.0", "type_as": "x.astype(y.dtype)", "eq": "x == y",
-    "select": "x[index]",
+    "select": "x[index]", "ne": "x != y", "gt": "x > y", "ge": "x >= y", "lt": "x < y",
+    "le": "x <= y", "equal": "bool((x == y).all())", "allclose": "numpy.allclose(x, y)",
+    "where": "engine.where(mask, x, y)", "new_tensor": "engine.asarray(values)",
+    **dict.fromkeys(("new_full", "new_empty"), "engine.full(shape, value)"),
+    **dict.fromkeys(("is_contiguous", "pin_memory", "share_memory_"), "x"),
+    **dict.fromkeys(("stride", "data_ptr", "layout"), "x.data, the array"),
+    "unique": "engine.unique_values(x)", "element_size": "itemsize of x.dtype", "get_device":
+    "x.device", "is_floating_point": 'engine.isdtype(x.dtype, "real floating")', "H": "x.mT",
+    "get_shape": "x.shape", "to_numpy": "x.numpy()", "assign": "x[...] = values",
+    **dict.fromkeys(("normal_", "uniform_"), "rnn.initializers.uniform(x, -0.1, 0.1) and the like"),
 }  # fmt: skip
 
 
@@ -53,7 +62,8 @@ def missing(name: str) -> AttributeError:
         if not instead and name in module.__all__ and callable(getattr(module, name)):
             instead = f"{space}.{name}(x, ...)"
     if not instead and name.endswith("_"):
-        instead = "x += y or x[...] = values, as no method works in place"
+        values = f"engine.{name[:-1]}(x, ...)" if name[:-1] in engine.__all__ else "values"
+        instead = f"x += y or x[...] = {values}, as no method works in place"
     if not instead:
         return AttributeError(f"'Tensor' object has no attribute {name!r}")
     return AttributeError(f"a tensor has no {name!r}; write {instead}")

@@ -9,13 +9,15 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from hashlib import blake2b
 from itertools import count
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from engine.apply import asarray
 from engine.backends import HOST, DType, by_device
 from engine.backends import numpy as host
 from engine.checks import is_whole
+from engine.instead import INSTEAD
 from engine.state import Draws, Rows, current, using
+from engine.suggestions import teller
 from engine.tensor import Tensor
 
 __all__ = ["isolated", "normal", "random_state", "seed", "set_random_state", "uniform"]
@@ -212,3 +214,7 @@ def normal(
     """
     values = generator(*(key or ("drawn", birth()))).normal(0.0, scale, shape)
     return asarray(values, dtype=dtype or host.float32, device=device)
+
+
+if not TYPE_CHECKING:  # to which every name would then be one
+    __getattr__ = teller(__name__, INSTEAD)

@@ -14,6 +14,7 @@ from engine.backends.abstract import AbstractArray
 from engine.backends.half import FLOATING, half, is_half
 from engine.checks import flag
 from engine.hooks import Handle, Hooks, add_hook
+from engine.instead import Size
 from engine.methods import missing
 from engine.node import NO_ATTRS, Node, Shape, changes, new_id
 from engine.op import LEAF
@@ -95,7 +96,7 @@ class Tensor(Methods):
 
     @property
     def size(self) -> int:
-        return self._data.size  # type: ignore[no-any-return]
+        return Size(self._data.size)
 
     @property
     def device(self) -> str:

@@ -74,7 +74,7 @@ if not TYPE_CHECKING:  # to which every name would then be one
         if new := RENAMED.get(name):
             warnings.warn(f"rnn.{name} is called rnn.{new} now", DeprecationWarning, stacklevel=2)
             return globals()[new]
-        raise AttributeError(f"module 'rnn' has no attribute {name!r}{told(name)}")
+        raise AttributeError(f"module 'rnn' has no attribute {name!r}{told(name, __all__)}")
 
 
 __all__ = [

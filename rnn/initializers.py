@@ -9,12 +9,14 @@ follow from `engine.seed`, alike on all devices. A parameter gets a new array. B
 import math
 from collections.abc import Callable
 from functools import wraps
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import engine
 from engine import Tensor
 from engine.backends import HOST, Array
 from engine.checks import is_real, is_whole
+from engine.suggestions import kind_of, teller
+from rnn.instead import INITIALIZERS
 
 GAINS = {"linear": 1.0, "sigmoid": 1.0, "tanh": 5 / 3, "relu": math.sqrt(2), "selu": 0.75}
 
@@ -35,7 +37,7 @@ def _initializer(fill: Callable[..., Array]) -> Callable[..., Any]:
 
         def later(x: Tensor) -> Tensor:
             if not isinstance(x, Tensor):
-                raise TypeError(f"{name}: expected a Tensor, got {type(x).__name__}")
+                raise TypeError(f"{name}: expected a Tensor, got {kind_of(x)}")
             return outer(x, *arguments, **settings)  # type: ignore[no-any-return]
 
         return later
@@ -273,3 +275,7 @@ def identity(shape: tuple[int, ...], scale: float = 1.0) -> Array:
     if len(shape) != 2 or shape[0] != shape[1]:
         raise ValueError(f"identity: a square matrix is needed, got shape {shape}")
     return scale * HOST.xp.eye(shape[0])
+
+
+if not TYPE_CHECKING:  # to which every name would then be one
+    __getattr__ = teller(__name__, INITIALIZERS)

@@ -1,5 +1,9 @@
 """Say what to write here for names that PyTorch and Keras have. Below `modules/module.py`."""
 
+from collections.abc import Iterable
+
+from engine.suggestions import unknown_name
+
 CONTAINERS = {"ModuleList": "a list", "ModuleDict": "a dict", "ParameterList": "a list",
               "ParameterDict": "a dict"}  # fmt: skip
 
@@ -69,6 +73,35 @@ NAMES = {
     "LearningRateScheduler": "rnn.schedules.LambdaLR",
     "TextVectorization": "rnn.data.Vocabulary",
     "StackedRNNCells": "rnn.Stacked",
+    **dict.fromkeys(("SparseCategoricalAccuracy", "CategoricalAccuracy"), "rnn.metrics.Accuracy"),
+    **dict.fromkeys(
+        ("AUC", "Precision", "Recall", "F1Score", "MeanSquaredError", "Mean"),
+        "a class of rnn.metrics.Metric with update, value and reset",
+    ),
+    "Activation": "a function such as engine.tanh, as a step of rnn.Sequential",
+    **dict.fromkeys(("Input", "InputLayer"), "nothing: a layer is given the size of its input"),
+    "Concatenate": "engine.concat",
+    "Lambda": "the function itself",
+    **dict.fromkeys(("Reshape", "Unflatten"), "lambda x: x.reshape(shape)"),
+    "load_model": "rnn.interop.import_keras(path)",
+    "plot_model": "viz.draw_rolled(model(x))",
+    "load_state_dict": "module.load_state_dict(state)",
+    "GradientTape": "engine.gradients(loss, xs)",
+    **dict.fromkeys(("manual_seed", "seed", "set_random_seed"), "engine.seed(number)"),
+    "regularizers": "weight_decay= of an optimiser",
+    "mixed_precision": "engine.autocast",
+    "pad_sequences": "rnn.data.pad_sequences",
+    "Tokenizer": "rnn.data.Vocabulary",
+    "to_categorical": "engine.take(engine.eye(n), ids, axis=0)",
+    **dict.fromkeys(
+        ("Transformer", "TransformerEncoderLayer", "TransformerEncoder"),
+        "rnn.Attention, of one head: whole transformers are not here",
+    ),
+    "Bilinear": "engine.einsum",
+    "LambdaCallback": "a function (run, record)",
+    "BackupAndRestore": "checkpoint= and resume=True of rnn.fit",
+    "TerminateOnNaN": "nothing: rnn.fit stops at the first NaN",
+    "constraints": "a callback of rnn.fit",
 }
 
 # What others call the data that a loop reads.
@@ -76,6 +109,9 @@ DATA = {
     "DataLoader": NAMES["DataLoader"], "timeseries_dataset_from_array": "rnn.data.windows",
     **dict.fromkeys(("TensorDataset", "Dataset"), "rnn.data.ArrayBatches(x, y, batch_size=32)"),
     "pad_sequence": "rnn.data.pad_sequences", "TextVectorization": "rnn.data.Vocabulary",
+    "Tokenizer": "rnn.data.Vocabulary", "random_split": "loader.split(share)",
+    "collate_fn": "rnn.data.pad_sequences", "IterableDataset": "rnn.data.Generated",
+    **dict.fromkeys(("Sampler", "RandomSampler"), "shuffle=True of a loader"),
 }  # fmt: skip
 
 # Methods of `torch.nn.Module` and of `keras.Model`.
@@ -102,8 +138,36 @@ METHODS = {
     "save": "rnn.save(path, module) or rnn.interop.export_keras(module, path)",
     "save_weights": "rnn.save(path, module)", "get_layer": "dict(module.named_modules())[name]",
     "trainable_weights": "[x for x in module.parameters() if x.requires_grad]",
-    "reset_states": "module(x): a call that is given no state begins with zeros",
+    **dict.fromkeys(("reset_states", "reset_state"),
+                    "module(x): a call that is given no state begins with zeros"),
+    "layers": "list(module.children())", "call": "module(x)", "get_buffer":
+    "dict(module.named_buffers())[name]", "kernel": "module.weight, of shape (out, in)",
+    **dict.fromkeys(("weights", "variables", "trainable_variables"), "module.parameters()"),
+    "non_trainable_weights": "[x for x in module.parameters() if not x.requires_grad]",
+    "trainable": "module.requires_grad_(False)", "share_memory": "nothing: each process has a copy",
+    **dict.fromkeys(("build", "built"), "nothing: sizes are given where a module is made"),
+    **dict.fromkeys(("input_shape", "output_shape"), "rnn.summary(module, x)"),
+    **dict.fromkeys(("add", "append", "pop"), "rnn.Sequential(*steps) with all of its steps"),
+    **dict.fromkeys(("get_config", "to_json", "extra_repr"), "print(module)"),
+    **dict.fromkeys(("optimizer", "loss", "metrics", "fit_generator"),
+                    "rnn.fit(module, data, loss): it is given optimizer= and metrics="),
+    "train_on_batch": "loss.backward(); optimizer.step()",
+    "stop_training": "run.stop(reason) in a callback",
+    "test_on_batch": "rnn.evaluate(module, [batch], loss)",
+    **dict.fromkeys(("predict_on_batch", "predict_classes", "predict_proba"),
+                    "rnn.predict(module, x)"),
+    "units": "module.hidden_size, or out_features of a rnn.Linear",
 }  # fmt: skip
+
+# Of `keras.initializers`.
+INITIALIZERS = {
+    "GlorotUniform": "rnn.initializers.xavier_uniform",
+    "GlorotNormal": "rnn.initializers.xavier_normal",
+    "HeNormal": "rnn.initializers.kaiming_normal",
+    "HeUniform": "rnn.initializers.kaiming_uniform",
+    "RandomUniform": "rnn.initializers.uniform",
+    "RandomNormal": "rnn.initializers.normal",
+}
 
 # Of `torch.optim.lr_scheduler`.
 SCHEDULES = {
@@ -111,6 +175,10 @@ SCHEDULES = {
     "ChainedScheduler": "rnn.schedules.LambdaLR with the product of the factors",
     "MultiplicativeLR": "rnn.schedules.LambdaLR with the product up to t",
     "CyclicLR": "rnn.schedules.OneCycleLR, or LambdaLR",
+    "ExponentialDecay": "rnn.schedules.ExponentialLR",
+    "CosineDecay": "rnn.schedules.CosineAnnealingLR",
+    "PiecewiseConstantDecay": "rnn.schedules.MultiStepLR",
+    "get_linear_schedule_with_warmup": "rnn.schedules.WarmUp",
 }
 
 # Of `torch.optim`.
@@ -119,17 +187,20 @@ OPTIMISERS = {
     **dict.fromkeys(("LBFGS", "Rprop", "ASGD", "Muon"), "rnn.optim.Adam or SGD, or a rule of your "
                     "own: a class of rnn.optim.Optimizer with `rule`, `slots` and `check`"),
     "SparseAdam": "rnn.optim.Adam, as no gradient is sparse", "lr_scheduler": "rnn.schedules",
+    "Nadam": "rnn.optim.Adam or AdamW", **dict.fromkeys(("Ftrl", "Lion"), "rnn.optim.AdamW"),
+    **dict.fromkeys(("StepLR", "ExponentialLR", "CosineAnnealingLR", "ReduceLROnPlateau"),
+                    "rnn.schedules, which has it"),
 }  # fmt: skip
 
 # Former public names.
 RENAMED = {"TeachingCell": "TextbookCell"}
 
 
-def told(name: str) -> str:
+def told(name: str, known: Iterable[str] = ()) -> str:
     """Return what an error of the missing name `rnn.<name>` says besides; nothing for most."""
     if name in CONTAINERS:
         return (
             f": assign {CONTAINERS[name]} to an attribute of your module; modules and parameters "
             "in it are found"
         )
-    return f"; write {NAMES[name]}" if name in NAMES else ""
+    return unknown_name(name, NAMES, known)

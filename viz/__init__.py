@@ -5,7 +5,10 @@ Read `scene.py` (a drawing as data), `writers/` (files), `model/` (boxes and edg
 graphs), `story/`, `charts/`, `cells/`, `influence/`; `page/` is the interactive page.
 """
 
+from typing import TYPE_CHECKING
+
 from engine import __version__ as __version__
+from engine.suggestions import teller
 from viz.analysis.paths import Path, count_paths, k_strongest_paths, longest_path, state_only
 from viz.analysis.to_networkx import to_networkx
 from viz.cells.drawing import draw_cell
@@ -23,6 +26,7 @@ from viz.drawings.forensics import draw_nonfinite
 from viz.drawings.plain import draw_gradients, draw_rolled, draw_unrolled
 from viz.drawings.truncation import draw_truncation
 from viz.influence.drawing import draw_influence
+from viz.instead import NAMES
 from viz.story.picture import draw_story
 
 __all__ = [
@@ -52,3 +56,6 @@ __all__ = [
     "state_only",
     "to_networkx",
 ]
+
+if not TYPE_CHECKING:  # to which every name would then be one
+    __getattr__ = teller(__name__, NAMES)

@@ -9,6 +9,7 @@ from typing import Any
 
 from engine import Graph, Tensor
 from engine.checks import is_real, is_whole
+from engine.suggestions import kind_of
 
 
 def check_width(where: str, width: Any, least: float) -> float:
@@ -75,4 +76,4 @@ def shown(x: Any) -> str:
     if isinstance(x, type):
         return f"the class {x.__name__}"
     short = x is None or isinstance(x, str | int | float)
-    return repr(x) if short and len(repr(x)) <= 40 else type(x).__name__
+    return repr(x) if short and len(repr(x)) <= 40 else kind_of(x)

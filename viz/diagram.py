@@ -19,6 +19,8 @@ from typing import Any
 
 import networkx as nx
 
+from engine.suggestions import Advised
+from viz.instead import DIAGRAMS
 from viz.labels import fit, short
 from viz.page.document import LARGEST, in_notebook, page, still
 from viz.scene import Band, Scene, Words
@@ -34,7 +36,7 @@ RASTERED = (
 )
 
 
-class Diagram:
+class Diagram(Advised):
     """A laid-out drawing: `graph` is the networkx graph it shows, `source` its DOT text.
 
     `svg()` gives the picture as text, `render(path)` writes a file by its suffix. In a notebook it
@@ -46,6 +48,8 @@ class Diagram:
     >>> diagram.svg()[:4], diagram.graph.number_of_nodes()
     ('<svg', 5)
     """
+
+    _advice = DIAGRAMS
 
     def __init__(
         self, scene: Scene, graph: nx.MultiDiGraph | Callable[[], nx.MultiDiGraph]

@@ -11,12 +11,13 @@ from engine import apply
 from engine.arguments import public
 from engine.backends import HOST, DType, backend_of, full_name
 from engine.backends.half import half, is_half_dtype
-from engine.backends.numpy import dtype as as_dtype
+from engine.backends.numpy import dtype as numpy_dtype
 from engine.backends.numpy import float32, real_dtype
 from engine.ops.casts import converted
 from engine.ops.casts import copy as copied
 from engine.ops.shaping import stack
 from engine.registry import method
+from engine.suggestions import clearer
 from engine.tensor import Tensor
 
 
@@ -86,6 +87,14 @@ def astype(x: Tensor, dtype: DType, /, *, copy: bool = True, device: str | None 
 
 def _dtype_of(x: Any) -> Any:
     return x.dtype if isinstance(x, Tensor) else x
+
+
+def as_dtype(x: Any) -> DType:
+    """Return the dtype of a name, a type or a dtype. Raises TypeError for others, as torch's."""
+    try:
+        return numpy_dtype(x)
+    except TypeError as error:
+        raise clearer(error) from None
 
 
 def result_type(*values: Any) -> DType:

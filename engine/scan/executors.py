@@ -69,7 +69,7 @@ def warn_of_loop(call: ScanCall, executor: Executor, refusals: dict[str, str]) -
     if not isinstance(executor, Explicit) or not refusals or limited or unasked(call):
         return
     function: Callable[..., Any] = unwrap(call.step)
-    code = getattr(function, "__code__", function)
+    code = getattr(function, "__code__", type(function))  # an object may have no hash
     if code in _told:
         return
     _told.add(code)

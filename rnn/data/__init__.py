@@ -4,8 +4,9 @@ Loaders are read again and again, an epoch each, and say where they are: see `Lo
 `rnn.serialization.saving`, below the models and the training.
 """
 
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
+from engine.suggestions import teller
 from rnn.data.arrays import ArrayBatches, windows
 from rnn.data.batching import Batch, Batches
 from rnn.data.files import read_text
@@ -50,8 +51,4 @@ __all__ = [
 ]
 
 if not TYPE_CHECKING:  # to which every name would then be one
-
-    def __getattr__(name: str) -> NoReturn:
-        """Raise AttributeError, with what to write for a name that PyTorch or Keras has."""
-        told = f"; write {DATA[name]}" if name in DATA else ""
-        raise AttributeError(f"module 'rnn.data' has no attribute {name!r}{told}")
+    __getattr__ = teller(__name__, DATA)

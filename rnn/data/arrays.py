@@ -7,9 +7,11 @@ from typing import Any, Self
 import engine
 from engine.backends import HOST, Array
 from engine.checks import flag
+from engine.suggestions import advised
 from rnn.data.batching import Batch
 from rnn.data.loader import PlannedLoader, cut_at
 from rnn.data.padding import sizes
+from rnn.keywords import ARGUMENTS
 from rnn.modules.values import whole
 
 
@@ -118,6 +120,7 @@ def _turned(x: Array) -> Array:
     return HOST.xp.ascontiguousarray(x.swapaxes(0, 1))
 
 
+@advised(ARGUMENTS)
 def windows(series: Any, size: int, *, horizon: int = 1, stride: int = 1) -> tuple[Array, Array]:
     """Return windows x (N, size, I) of a time series, and y (N, horizon, I) after each.
 

@@ -8,12 +8,14 @@ from itertools import islice
 from typing import Any, Generic, NamedTuple, Self, TypeVar
 
 from engine.checks import is_real, is_whole
+from engine.suggestions import Advised
+from rnn.keywords import LOADERS
 from rnn.modules.values import whole
 
 Item = TypeVar("Item")
 
 
-class Loader(Generic[Item]):
+class Loader(Advised, Generic[Item]):
     """Base class. Write `batches(epoch, start)` and `__len__`, the batches of an epoch.
 
     A loop over a loader reads one epoch, from its start; the next loop reads the next epoch if
@@ -30,6 +32,7 @@ class Loader(Generic[Item]):
     ([(0, 0), (0, 1)], [(1, 0), (1, 1)])
     """
 
+    _advice = LOADERS
     epoch = 0
     _position = 0
     _resumed = False  # whether the next loop begins at the position, not at the start

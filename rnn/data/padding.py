@@ -7,6 +7,8 @@ from typing import Any
 import engine
 from engine.backends import HOST, Array
 from engine.checks import is_whole
+from engine.suggestions import advised
+from rnn.keywords import ARGUMENTS
 from rnn.modules.values import whole
 
 
@@ -125,6 +127,7 @@ def sizes(where: str, lengths: Any, most: int | None = None) -> Array:
     return found.astype(HOST.xp.int64)
 
 
+@advised(ARGUMENTS)
 def pad_sequences(
     sequences: Iterable[Any],
     value: Any = 0,

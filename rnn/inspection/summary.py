@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 from engine.checks import is_whole
 from engine.random import random_state, set_random_state
+from engine.suggestions import kind_of
 from rnn.modules.modes import evaluating
 from rnn.modules.module import Module
 from rnn.modules.printing import sizes
@@ -64,7 +65,7 @@ def summary(model: Module, *inputs: Any, **options: Any) -> Summary:
     steps.0  GRU         [(7, 4, 5), (1, 4, 5)]         150
     """
     if not isinstance(model, Module):
-        raise TypeError(f"summary: expected a Module, got {type(model).__name__}")
+        raise TypeError(f"summary: expected a Module, got {kind_of(model)}")
     sizes_alone = [x for x in inputs if isinstance(x, tuple) and x and all(map(is_whole, x))]
     if sizes_alone or not (inputs or options):
         given = f"{sizes_alone[0]}, a shape" if sizes_alone else "none"

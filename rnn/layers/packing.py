@@ -8,6 +8,8 @@ from engine import Tensor
 from engine.checks import flag
 from engine.pytree import flatten
 from engine.scan.padding import read_lengths
+from engine.suggestions import advised
+from rnn.keywords import ARGUMENTS
 from rnn.modules.calling import Back
 
 
@@ -29,6 +31,7 @@ class PackedSequence(NamedTuple):
     unsorted_indices: Tensor | None = None
 
 
+@advised(ARGUMENTS)
 def pack_padded(x: Any, lengths: Any, *, batch_first: bool = False) -> PackedSequence:
     """Return a padded batch (T, B, ...) packed; lengths (B,) in any order, each at least 1.
 
@@ -53,6 +56,7 @@ def pack_padded(x: Any, lengths: Any, *, batch_first: bool = False) -> PackedSeq
     return PackedSequence(data, *own)
 
 
+@advised(ARGUMENTS)
 def pad_packed(
     packed: Any, *, batch_first: bool = False, total_length: int | None = None
 ) -> tuple[Tensor, Tensor]:

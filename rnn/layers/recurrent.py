@@ -10,6 +10,7 @@ from engine.checks import flag
 from engine.pytree import Rebuild, flatten, structure
 from engine.scan.padding import read_lengths
 from engine.stepping import stepping
+from engine.suggestions import kind_of
 from rnn.cells.base import Cell
 from rnn.cells.sizes import given
 from rnn.cells.step import Step, borders, reset
@@ -54,7 +55,7 @@ class Recurrent(Module, Generic[Found]):
         own: Any = cell  # of which checkers know the step alone
         if not isinstance(own, Cell):
             raise TypeError(
-                f"Recurrent: expected a Cell, got {type(cell).__name__}; a class of rnn.Cell has "
+                f"Recurrent: expected a Cell, got {kind_of(cell)}; a class of rnn.Cell has "
                 "step(x, state), which returns (y, state)"
             )
         own.check_sizes()

@@ -11,10 +11,12 @@ from typing import Any
 import engine
 from engine import Tensor
 from engine.checks import is_whole
+from engine.suggestions import Advised
+from rnn.keywords import METRICS
 from rnn.metrics.comparing import as_integers, check_targets, compared, kept_of
 
 
-class Metric:
+class Metric(Advised):
     """Base class. Write `update`, `value` and `reset`; `name` is what logs call it.
 
     `better` says whether smaller values are better ("min") or larger ones ("max").
@@ -28,6 +30,7 @@ class Metric:
     0.5
     """
 
+    _advice = METRICS
     name = "metric"
     better = "max"
 

@@ -1,5 +1,9 @@
 """Models of the five shapes: small compositions of the layers, cells and losses below them."""
 
+from typing import TYPE_CHECKING
+
+from engine.suggestions import teller
+from rnn.instead import NAMES
 from rnn.models.attention import Attention, Memory
 from rnn.models.captioner import Captioner
 from rnn.models.classifier import Classifier
@@ -40,3 +44,6 @@ __all__ = [
     "forcing_ratio",
     "ridge",
 ]
+
+if not TYPE_CHECKING:  # to which every name would then be one
+    __getattr__ = teller(__name__, NAMES)

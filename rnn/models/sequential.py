@@ -5,9 +5,14 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from engine import Tensor
+from engine.checks import is_whole
+from engine.suggestions import kind_of
 from rnn.cells import Cell
+from rnn.instead import told
 from rnn.layers.recurrent import Recurrent
 from rnn.modules.module import Module
+
+FOREIGN = ("torch.", "keras.", "tensorflow.")
 
 Step = Module | Callable[[Any], Any]
 
@@ -32,7 +37,26 @@ class Sequential(Module):
             raise ValueError("Sequential: no steps")
         if wrong := [one for one in steps if not callable(one)]:
             raise TypeError(f"Sequential: {wrong[0]!r} cannot be called; give modules or functions")
+        foreign = [one for one in steps if type(one).__module__.startswith(FOREIGN)]
+        if foreign:
+            instead = told(type(foreign[0]).__name__) or "; write the layer of rnn of that name"
+            raise TypeError(
+                f"Sequential: {kind_of(foreign[0])} takes no tensors of engine{instead}"
+            )
         self.steps = [Recurrent(one) if isinstance(one, Cell) else one for one in steps]
+
+    def __len__(self) -> int:
+        """Return the number of steps."""
+        return len(self.steps)
+
+    def __getitem__(self, place: int) -> Any:
+        """Return one step. Raises TypeError for a slice: write ``Sequential(*net.steps[1:])``."""
+        if not is_whole(place):
+            raise TypeError(
+                f"Sequential: expected the place of one step, got {place!r}; of several make "
+                "another, as rnn.Sequential(*net.steps[1:])"
+            )
+        return self.steps[place]
 
     def forward(self, x: Any, lengths: Any = None) -> Tensor:
         step: Any

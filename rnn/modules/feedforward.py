@@ -37,7 +37,7 @@ class Embedding(Module):
 
     The row `padding_idx` begins as zeros and gets no gradient, as in PyTorch. Raises ValueError for
     one that is not in [-V, V), IndexError for an integer that is not in [0, V): on a device when
-    values are next read.
+    values are next read. Raises TypeError for what are no integers.
 
     >>> import rnn
     >>> rnn.Embedding(10, 4)([[1, 2, 3]]).shape
@@ -63,8 +63,12 @@ class Embedding(Module):
 
     def forward(self, ids: Any) -> Tensor:
         ids = ids if isinstance(ids, Tensor) else engine.asarray(ids)
-        if ids.dtype.kind in "iu":
-            check_vocabulary(self._name or "Embedding", ids, self.num_embeddings)
+        name = self._name or "Embedding"
+        if ids.dtype.kind not in "iu":
+            raise TypeError(
+                f"{name}: expected integers, got {ids.dtype}; write ids.astype(engine.int64)"
+            )
+        check_vocabulary(name, ids, self.num_embeddings)
         return engine.embedding(self.weight, ids, padding_idx=self.padding_idx)
 
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 import engine
 from engine.checks import flag
-from rnn.instead import METHODS
+from engine.suggestions import Advised
+from rnn.keywords import MODULES
 from rnn.modules.calling import Back, Given, HasForward
 from rnn.modules.hooks import Handle, Hooked, called
 from rnn.modules.printing import text
@@ -23,7 +24,7 @@ __all__ = ["Handle", "Module", "called", "parameter", "positive", "probability"]
 _caller: ContextVar["Module | None"] = ContextVar("caller", default=None)
 
 
-class Module(Hooked["Module"]):
+class Module(Hooked["Module"], Advised):
     """Base class. Write `forward`; assign parameters and modules to public attributes.
 
     They may lie in lists, tuples and dicts, nested to any depth: ``self.layers[0]`` is called
@@ -50,6 +51,7 @@ class Module(Hooked["Module"]):
     """
 
     training = True
+    _advice = MODULES
 
     def register_buffer(self, name: str, value: Any) -> None:
         """Assign a tensor that is saved, loaded and moved with the module, and not trained.
@@ -96,16 +98,6 @@ class Module(Hooked["Module"]):
 
     def __repr__(self) -> str:
         return text(self)
-
-    if not TYPE_CHECKING:
-
-        def __getattr__(self, name: str) -> Any:
-            """Raise AttributeError, with what to write for a method that PyTorch has."""
-            if name in METHODS and not hasattr(type(self), name):  # no property that raised
-                raise AttributeError(
-                    f"{type(self).__name__} has no {name!r}; write {METHODS[name]}"
-                )
-            return object.__getattribute__(self, name)  # raises what was raised
 
     def apply(self, function: Callable[["Module"], Any]) -> Self:
         """Call a function on every module below this one, in their order, and last on itself.
@@ -166,12 +158,12 @@ class Module(Hooked["Module"]):
         integers and booleans keep their dtype. A backward pass through what parameters were before
         they were moved raises RuntimeError. Raises TypeError for other dtypes.
         """
-        if dtype is None and not isinstance(device, str):
+        if dtype is None and (not isinstance(device, str) or _is_floating(device)):
             device, dtype = None, device
         if dtype is not None and not _is_floating(dtype):
             raise TypeError(
                 f"Module.to: expected a device or a floating dtype, got {dtype!r}; devices are "
-                "text, such as 'numpy', 'cupy' and 'cupy:1'"
+                "text, such as 'numpy', 'cupy' and 'cupy:1', dtypes as engine.float64"
             )
         with engine.no_grad():
             for x in (*self.parameters(), *self.buffers()):

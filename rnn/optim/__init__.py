@@ -5,8 +5,9 @@ one kernel: `recording.py` makes statements in C of it, `fused.py` the kernel, o
 Above the engine.
 """
 
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
+from engine.suggestions import teller
 from rnn.instead import OPTIMISERS
 from rnn.optim.adam import Adam, AdamW
 from rnn.optim.adaptive import Adadelta, Adagrad
@@ -17,8 +18,4 @@ from rnn.optim.sgd import SGD
 __all__ = ["SGD", "Adadelta", "Adagrad", "Adam", "AdamW", "Optimizer", "RMSprop"]
 
 if not TYPE_CHECKING:  # to which every name would then be one
-
-    def __getattr__(name: str) -> NoReturn:
-        """Raise AttributeError, with what to write for a name that PyTorch has."""
-        told = f"; write {OPTIMISERS[name]}" if name in OPTIMISERS else ""
-        raise AttributeError(f"module 'rnn.optim' has no attribute {name!r}{told}")
+    __getattr__ = teller(__name__, OPTIMISERS)

@@ -13,13 +13,15 @@ from engine import Tensor
 from engine.backends import HOST, Array, on_device_of
 from engine.backends.numpy import quiet
 from engine.checks import flag, is_real, probability
+from engine.suggestions import Advised, kind_of
+from rnn.keywords import OPTIMISERS
 from rnn.optim.flat import MASTER, Bucket, buckets, called
 
 Group = Mapping[str, Any]  # the settings of a group
 Slots = dict[str, Array]  # the state of a rule by name, flat
 
 
-class Optimizer:
+class Optimizer(Advised):
     """Base class. Write `rule`, `slots` and `check`, and list in `names` what slots there can be.
 
     `params` are tensors, or groups of them with settings of their own, such as
@@ -39,6 +41,7 @@ class Optimizer:
     """
 
     names: tuple[str, ...] = ()
+    _advice = OPTIMISERS
 
     def __init__(self, params: Iterable[Any], settings: Mapping[str, Any]) -> None:
         self._defaults = dict(settings)
@@ -47,7 +50,7 @@ class Optimizer:
         kind = type(self).__name__
         if isinstance(params, Tensor | Mapping) or not isinstance(params, Iterable):
             raise TypeError(
-                f"{kind}: expected a list of tensors or of groups, got a {type(params).__name__}; "
+                f"{kind}: expected a list of tensors or of groups, got a {kind_of(params)}; "
                 f"write {kind}(module.parameters()) or {kind}([tensor])"
             )
         given = list(params)
@@ -83,6 +86,11 @@ class Optimizer:
         settings = {name: _plain(value) for name, value in settings.items()}
         self.check(settings)
         self.param_groups.append({"params": own, **settings})
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in OPTIMISERS.names:  # it would do nothing
+            getattr(self, name)  # raises, with what to write
+        super().__setattr__(name, value)
 
     # ---- what a rule says
 
@@ -247,7 +255,7 @@ def _check_parameter(kind: str, x: Any, number: int, taken: set[int]) -> None:
     """Raise for what cannot be a parameter or is one already; remember it in `taken`."""
     if not isinstance(x, Tensor):
         raise TypeError(
-            f"{kind}: parameter {number} is {type(x).__name__}, expected a Tensor; "
+            f"{kind}: parameter {number} is {kind_of(x)}, expected a Tensor; "
             "give module.parameters()"
         )
     if x.node.inputs:

@@ -4,8 +4,9 @@ Each sets the rate of every group of an optimiser, first when it is made and the
 Above the optimisers.
 """
 
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
+from engine.suggestions import teller
 from rnn.instead import SCHEDULES
 from rnn.schedules.base import Schedule
 from rnn.schedules.cosine import CosineAnnealingLR, CosineAnnealingWarmRestarts
@@ -29,8 +30,4 @@ __all__ = ["ConstantLR", "CosineAnnealingLR", "CosineAnnealingWarmRestarts",
            "WarmUp"]  # fmt: skip
 
 if not TYPE_CHECKING:  # to which every name would then be one
-
-    def __getattr__(name: str) -> NoReturn:
-        """Raise AttributeError, with what to write for a name that PyTorch has."""
-        told = f"; write {SCHEDULES[name]}" if name in SCHEDULES else ""
-        raise AttributeError(f"module 'rnn.schedules' has no attribute {name!r}{told}")
+    __getattr__ = teller(__name__, SCHEDULES)

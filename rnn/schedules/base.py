@@ -5,13 +5,15 @@ Above the optimisers, below the schedules.
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from engine.checks import is_real
+from engine.suggestions import Advised, kind_of
+from rnn.keywords import SCHEDULES
 from rnn.optim import Optimizer
 
 
-class Schedule:
+class Schedule(Advised):
     """Base class. Write `rate`, from the number of steps taken and a group's first rate.
 
     `lr` is the rate now, `lrs` that of every group, `base_lrs` the ones it began with. Those when
@@ -32,6 +34,7 @@ class Schedule:
     0.25
     """
 
+    _advice = SCHEDULES
     takes_metric = False
     from_first = False
     length: int | None = None
@@ -49,14 +52,6 @@ class Schedule:
             self.begin_at_first()
         self.steps = 0
         self.apply()
-
-    if not TYPE_CHECKING:
-
-        def __getattr__(self, name: str) -> Any:
-            """Raise AttributeError, with what to write for PyTorch's way to read the rates."""
-            if name in ("get_last_lr", "get_lr"):
-                raise AttributeError(f"{type(self).__name__} has no {name!r}; write schedule.lrs")
-            return object.__getattribute__(self, name)  # raises what was raised
 
     @property
     def moment(self) -> str:
@@ -142,7 +137,7 @@ class Schedule:
 
 def _check_optimizer(kind: str, optimizer: Any) -> None:
     if not isinstance(optimizer, Optimizer):
-        raise TypeError(f"{kind}: expected an optimiser, got {type(optimizer).__name__}")
+        raise TypeError(f"{kind}: expected an optimiser, got {kind_of(optimizer)}")
 
 
 def for_each(optimizer: Optimizer, kind: str, name: str, given: Any) -> list[Any]:

@@ -9,7 +9,11 @@ gradients of a step), `loop.py` (the loop) and `fit.py`, the door, with `argumen
 has `evaluate` and `predict`. Above modules, optimisers, schedules and metrics.
 """
 
+from typing import TYPE_CHECKING
+
 from engine.random import random_state, set_random_state
+from engine.suggestions import teller
+from rnn.instead import NAMES
 from rnn.metrics import (
     BLEU,
     NLL,
@@ -36,3 +40,6 @@ __all__ = ["BLEU", "EMA", "NLL", "Accuracy", "BitsPerCharacter", "Callback",
            "Perplexity", "SpanF1", "Step", "TensorBoard", "Validation", "bits",
            "bleu", "evaluate", "fit", "perplexity", "plot_history", "predict",
            "random_state", "read_checkpoint", "set_random_state"]  # fmt: skip
+
+if not TYPE_CHECKING:  # to which every name would then be one
+    __getattr__ = teller(__name__, NAMES)

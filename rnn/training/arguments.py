@@ -7,6 +7,7 @@ from typing import Any
 
 import engine
 from engine.checks import flag, is_real
+from engine.suggestions import kind_of
 from rnn.data.loader import Loader, cut_at
 from rnn.distributed import Communicator
 from rnn.modules.module import Module
@@ -120,20 +121,20 @@ def _check_what(given: Mapping[str, Any]) -> None:
     """Check what is trained, on what, by what."""
     model, data, optimizer = given["model"], given["data"], given["optimizer"]
     if not isinstance(model, Module):
-        raise TypeError(f"fit: model must be a Module, got {type(model).__name__}")
+        raise TypeError(f"fit: model must be a Module, got {kind_of(model)}")
     if not any(x.requires_grad for x in model.parameters()):
         raise ValueError(f"fit: {type(model).__name__} has no parameters to train")
     if not isinstance(data, Iterable):
-        raise TypeError(f"fit: data must be an iterable of batches, got {type(data).__name__}")
+        raise TypeError(f"fit: data must be an iterable of batches, got {kind_of(data)}")
     refuse_pair("fit: data", data)
     refuse_pair("fit: validation", given["validation"])
     check_loss("fit", given["loss"])
     for name in ("count", "evaluate"):
         if not callable(given[name]) and given[name] is not None:
-            raise TypeError(f"fit: {name} must be a function, got {type(given[name]).__name__}")
+            raise TypeError(f"fit: {name} must be a function, got {kind_of(given[name])}")
     if optimizer is not None and not isinstance(optimizer, Optimizer):
         raise TypeError(
-            f"fit: optimizer must be an Optimizer, got {type(optimizer).__name__}; "
+            f"fit: optimizer must be an Optimizer, got {kind_of(optimizer)}; "
             "make one, such as rnn.optim.Adam(model.parameters())"
         )
     if optimizer is not None:
@@ -146,12 +147,12 @@ def _check_what(given: Mapping[str, Any]) -> None:
     ema = given["ema"]
     if ema is not None and not isinstance(ema, EMA):
         raise TypeError(
-            f"fit: ema must be an EMA, got {type(ema).__name__}; make one: EMA(model, decay=0.999)"
+            f"fit: ema must be an EMA, got {kind_of(ema)}; make one: EMA(model, decay=0.999)"
         )
     if ema is not None and ema.model is not model:
         raise ValueError("fit: the ema is of another model; make it of this one")
     if not isinstance(given["callbacks"], Sequence):
-        raise TypeError(f"fit: callbacks must be a list, got {type(given['callbacks']).__name__}")
+        raise TypeError(f"fit: callbacks must be a list, got {kind_of(given['callbacks'])}")
 
 
 def _counts(given: Mapping[str, Any]) -> dict[str, int]:
@@ -184,7 +185,7 @@ def _check_files(given: Mapping[str, Any]) -> None:
     """Check the paths that are written to."""
     for name in ("log", "plot", "checkpoint"):
         if given[name] is not None and not isinstance(given[name], str | Path):
-            raise TypeError(f"fit: {name} must be a path, got {type(given[name]).__name__}")
+            raise TypeError(f"fit: {name} must be a path, got {kind_of(given[name])}")
     for name in ("log", "plot"):
         if given[name] is not None and Path(given[name]).is_dir():
             raise ValueError(f"fit: {name} {given[name]} is a folder, expected a file")

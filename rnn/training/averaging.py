@@ -11,6 +11,7 @@ import engine
 from engine import Tensor
 from engine.backends import Array, on_device_of
 from engine.checks import is_real
+from engine.suggestions import kind_of
 from rnn.modules.module import Module
 from rnn.optim.flat import wide
 
@@ -30,7 +31,7 @@ class EMA:
 
     def __init__(self, model: Module, decay: float = 0.999) -> None:
         if not isinstance(model, Module):
-            raise TypeError(f"EMA: expected a Module, got {type(model).__name__}")
+            raise TypeError(f"EMA: expected a Module, got {kind_of(model)}")
         good = is_real(decay)
         if not good or not 0 <= float(decay) < 1:
             raise ValueError(f"EMA: decay must lie in [0, 1), got {decay!r}")

@@ -4,7 +4,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from engine.suggestions import advised
 from rnn.distributed import Communicator
+from rnn.keywords import ARGUMENTS
 from rnn.metrics import Metric
 from rnn.modules.module import Module
 from rnn.optim import Optimizer
@@ -16,6 +18,7 @@ from rnn.training.loop import Loop
 from rnn.training.run import Callback
 
 
+@advised(ARGUMENTS)
 def fit(
     model: Module,
     data: Iterable[Any],

@@ -8,6 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from engine.suggestions import Advised
+from rnn.keywords import HISTORIES
+
 
 class Step(NamedTuple):
     """One step: its number from 1, the epoch from 0, and what it measured.
@@ -50,7 +53,7 @@ class Validation(NamedTuple):
 
 
 @dataclass(repr=False)
-class History:
+class History(Advised):
     """The steps and validations of a run, those before it was resumed among them.
 
     It prints as a few lines: how long it was, the last and the best metrics.
@@ -65,6 +68,7 @@ class History:
       last loss 2.5, gradient norm 0.7, lr 0.1
     """
 
+    _advice = HISTORIES
     steps: list[Step] = field(default_factory=list)
     validations: list[Validation] = field(default_factory=list)
     best: Validation | None = None

@@ -10,7 +10,9 @@ import engine
 from engine import Tensor
 from engine.backends import HOST, Array
 from engine.checks import flag
+from engine.suggestions import advised, kind_of
 from rnn.data.batching import Batch
+from rnn.keywords import ARGUMENTS
 from rnn.metrics import Metric
 from rnn.modules.modes import evaluating
 from rnn.modules.module import Module
@@ -22,6 +24,7 @@ from rnn.training.run import Settings
 from rnn.training.validating import measured
 
 
+@advised(ARGUMENTS)
 def evaluate(
     model: Module,
     data: Iterable[Any],
@@ -60,6 +63,7 @@ def evaluate(
         return measured(own, 0, shown)
 
 
+@advised(ARGUMENTS)
 def predict(
     model: Module,
     data: Any,
@@ -117,9 +121,9 @@ def predict(
 
 def _check(where: str, model: Any, data: Any) -> None:
     if not isinstance(model, Module):
-        raise TypeError(f"{where}: model must be a Module, got {type(model).__name__}")
+        raise TypeError(f"{where}: model must be a Module, got {kind_of(model)}")
     if not isinstance(data, Iterable):
-        raise TypeError(f"{where}: data must be batches, got {type(data).__name__}")
+        raise TypeError(f"{where}: data must be batches, got {kind_of(data)}")
 
 
 def _time_major(model: Module) -> str | None:

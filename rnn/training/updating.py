@@ -17,6 +17,7 @@ from engine.backends import HOST, on_device_of
 from engine.checks import is_real
 from engine.pytree import flatten
 from engine.random import random_state, set_random_state
+from engine.suggestions import kind_of
 from rnn.clipping.clip import clip_grad_norm, grad_norm
 from rnn.data.batching import Batch
 from rnn.data.streams import Chunk
@@ -111,12 +112,10 @@ def loss_of(settings: Settings, batch: Any, carried: Any, step: int) -> tuple[Te
     told = {"step": step} if settings.told else {}
     found = settings.loss(settings.model, batch, *((carried,) if settings.carry else ()), **told)
     if settings.carry and (not isinstance(found, tuple) or len(found) != 2):
-        raise TypeError(
-            f"fit: with carry the loss must give (loss, state), got {type(found).__name__}"
-        )
+        raise TypeError(f"fit: with carry the loss must give (loss, state), got {kind_of(found)}")
     loss, after = found if settings.carry else (found, None)
     if not isinstance(loss, Tensor):
-        raise TypeError(f"fit: the loss must give a tensor, got {type(loss).__name__}")
+        raise TypeError(f"fit: the loss must give a tensor, got {kind_of(loss)}")
     if loss.size != 1:
         raise ValueError(
             f"fit: the loss must give one number, got shape {loss.shape}; take its mean"
@@ -133,7 +132,7 @@ def count_of(settings: Settings, batch: Any) -> float:
     found = settings.count(batch)
     number = found.item() if hasattr(found, "item") else found
     if not is_real(number):
-        raise TypeError(f"fit: count must give a number, got {type(found).__name__}")
+        raise TypeError(f"fit: count must give a number, got {kind_of(found)}")
     if not 0 <= float(number) < math.inf:
         raise ValueError(f"fit: count must give a finite number of at least 0, got {number!r}")
     return float(number)

@@ -9,6 +9,7 @@ from copy import copy
 from typing import Any, TypeVar, cast
 
 from engine import Tensor
+from engine.suggestions import kind_of
 from rnn.cells import Cell
 from rnn.modules.containers import rebuilt
 from rnn.modules.module import Module
@@ -33,7 +34,7 @@ class Wrapper(Cell):
 
     def __init__(self, cell: Cell) -> None:
         if not isinstance(cell, Cell):
-            raise TypeError(f"{type(self).__name__}: expected a Cell, got {type(cell).__name__}")
+            raise TypeError(f"{type(self).__name__}: expected a Cell, got {kind_of(cell)}")
         self.cell = cell
         self.training = cell.training
         self.input_size, self.state_size = cell.input_size, dict(cell.state_size)
@@ -99,7 +100,7 @@ def wrapped(net: M, make: Callable[[Cell], Cell]) -> M:
     def made(cell: Cell) -> Cell:
         new = make(cell)
         if not isinstance(new, Cell):
-            raise TypeError(f"wrapped: make must return a Cell, got {type(new).__name__}")
+            raise TypeError(f"wrapped: make must return a Cell, got {kind_of(new)}")
         found.append(new)
         return new
 

@@ -26,7 +26,7 @@ from tests.docs.course_pages import run
 
 HOWTO = ROOT / "docs" / "howto"
 NAMES = ("debug_a_nan", "figure_for_a_paper", "forecast_a_series", "gpu", "move_weights",
-         "own_cell", "several_machines", "train_on_my_text")  # fmt: skip
+         "own_cell", "several_machines", "train_on_my_text", "training")  # fmt: skip
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.M | re.S)
 PEERS = ("torch", "keras")
 SHOWN = ("latex", "text")  # languages that no test can run

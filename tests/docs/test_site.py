@@ -1,15 +1,18 @@
 """The site: every public name is in the reference, and the check of the built pages can fail."""
 
 import re
+from io import BytesIO
 from types import SimpleNamespace
 
 import pytest
+from matplotlib.image import imread
 
 import engine
 import rnn
 import viz
 from docs import check_site, make_reference
 from tests import ROOT
+from tests.browser import chromium
 
 # ---- the reference
 
@@ -150,6 +153,43 @@ def test_a_picture_that_code_drew_has_the_words_of_its_title(tmp_path):
     assert drawn
     assert f"<title>{drawn}</title>" in (tmp_path / "a.svg").read_text(encoding="utf-8")
     assert told == "own words"
+    assert "has-no-dark" not in tree[0]["classes"]
+
+
+def test_a_picture_without_dark_colours_is_marked(tmp_path):
+    nodes = pytest.importorskip("docutils.nodes")
+    pytest.importorskip("sphinx")
+    pytest.importorskip("latex2mathml")
+    from docs.site_extension import name_pictures
+
+    picture = viz.draw_cell(rnn.GRUCell(2, 3)).svg(dark=False)
+    (tmp_path / "a.svg").write_text(picture, encoding="utf-8")
+    tree = nodes.paragraph("", "", nodes.image(uri="a.svg", alt="own words"))
+    name_pictures(SimpleNamespace(srcdir=tmp_path), tree, "page")
+    assert tree[0]["classes"] == ["has-no-dark"]
+
+
+def test_pictures_follow_the_switch_of_the_site(tmp_path):
+    css = (ROOT / "docs" / "static" / "site.css").read_text(encoding="utf-8")
+    drawn = viz.draw_cell(rnn.GRUCell(2, 3))
+    (tmp_path / "own.svg").write_text(drawn.svg(), encoding="utf-8")
+    (tmp_path / "light.svg").write_text(drawn.svg(dark=False), encoding="utf-8")
+    images = '<img src="own.svg" width="400"><img src="light.svg" width="400" class="has-no-dark">'
+    (tmp_path / "page.html").write_text(
+        f"<style>{css}</style><body><article>{images}</article>", encoding="utf-8"
+    )
+    found = {}
+    with chromium() as browser:
+        for system in ("light", "dark"):
+            page = browser.new_page(color_scheme=system)
+            page.goto((tmp_path / "page.html").as_uri())
+            for theme in ("light", "dark", "auto"):
+                page.evaluate(f"document.body.dataset.theme = '{theme}'")
+                shots = [page.locator("img").nth(i).screenshot() for i in (0, 1)]
+                found[theme, system] = [imread(BytesIO(shot))[..., :3].mean() for shot in shots]
+    for (theme, system), grey in found.items():
+        wanted = system if theme == "auto" else theme
+        assert (min(grey) > 0.7) if wanted == "light" else (max(grey) < 0.3), (theme, system, grey)
 
 
 # ---- equations

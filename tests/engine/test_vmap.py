@@ -75,6 +75,20 @@ def test_what_cannot_be_recorded_runs_in_a_loop_and_says_so():
     np.testing.assert_array_equal(found.numpy(), looped(f, X))
 
 
+class WithoutHash:
+    def __eq__(self, other: object) -> bool:
+        return True
+
+    def __call__(self, x: Any) -> Any:
+        return x if float(x.sum()) > 0 else -x
+
+
+def test_an_object_that_has_no_hash_is_warned_of_by_its_class():
+    with pytest.warns(RecurrenceWarning, match="WithoutHash runs in a loop"):
+        found = engine.vmap(WithoutHash())(X)
+    np.testing.assert_array_equal(found.numpy(), looped(WithoutHash(), X))
+
+
 @pytest.mark.parametrize(
     ("axes", "args", "told"),
     [

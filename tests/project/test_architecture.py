@@ -193,7 +193,8 @@ def test_the_check_of_imports_can_fail(tmp_path):
 
 # The rooms of the pictures, from the lowest; a room imports those before it.
 ROOMS = (
-    "labels", "moved", "checks", "gc_pause", "axes", "dark", "scene", "style", "colors", "writers",
+    "instead", "labels", "moved", "checks", "gc_pause", "axes", "dark", "scene", "style", "colors",
+    "writers",
     "page", "diagram", "model", "analysis", "layout", "rendering", "charts", "cells", "influence",
     "story", "drawings",
 )  # fmt: skip

@@ -544,8 +544,8 @@ def test_the_containers_of_torch_are_lists_and_dicts_here():
     for name, kind in (("ModuleList", "a list"), ("ParameterDict", "a dict")):
         with pytest.raises(AttributeError, match=f"'{name}': assign {kind} to an attribute"):
             getattr(rnn, name)
-    with pytest.raises(AttributeError, match=r"^module 'rnn' has no attribute 'Modul'$"):
-        rnn.Modul  # noqa: B018
+    with pytest.raises(AttributeError, match=r"^module 'rnn' has no attribute 'Torchlike'$"):
+        rnn.Torchlike  # noqa: B018
 
 
 # ---- in cells

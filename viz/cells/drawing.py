@@ -9,6 +9,7 @@ from typing import Any
 
 import networkx as nx
 
+from engine.suggestions import advised, kind_of
 from viz.cells.equations import SIZE, below, beside, cut, run_width
 from viz.cells.factors import measure, step_norm
 from viz.cells.formulas import pieces
@@ -20,6 +21,7 @@ from viz.cells.sheet import UNIT
 from viz.cells.signs import at_most
 from viz.checks import check_title, check_width, shown
 from viz.diagram import Diagram
+from viz.instead import DRAWINGS
 from viz.labels import number, wrapped
 from viz.labels import width as width_of
 from viz.rendering.fitting import shrunk
@@ -39,6 +41,7 @@ LEAST = 190.0  # pixels: room for equations beside the cell
 LEAST_WIDTH = 480.0  # pixels of a picture
 
 
+@advised(DRAWINGS)
 def draw_cell(
     cell: Any, *, x: Any = None, states: Any = None, title: str = "", width: float = 800
 ) -> Diagram:
@@ -80,7 +83,7 @@ def draw_cell(
 def _check(cell: Any, states: Any) -> None:
     """Raise TypeError for what is no cell, ValueError for states of other names."""
     if isinstance(cell, type) or not hasattr(cell, "recorded_step"):
-        got = shown(cell) if isinstance(cell, type) else type(cell).__name__
+        got = shown(cell) if isinstance(cell, type) else kind_of(cell)
         fix = f"; make one, as {cell.__name__}(3, 5)" if hasattr(cell, "recorded_step") else ""
         raise TypeError(f"draw_cell: expected a cell, such as rnn.LSTMCell(3, 5), got {got}{fix}")
     names = cell.state_size

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 import networkx as nx
 
 from engine import Graph, Tensor
+from engine.suggestions import advised
 from viz import labels
 from viz.analysis.sampling import check_chart, check_recorded, tiles
 from viz.charts.attention_matrix import (
@@ -24,6 +25,7 @@ from viz.charts.attention_matrix import (
 from viz.charts.parts import GREY, NARROWEST, TITLE, WIDTH, chart, color_bar
 from viz.checks import check_names, check_outputs, check_whole
 from viz.diagram import Diagram
+from viz.instead import DRAWINGS
 from viz.labels import count, figure
 from viz.model.attention import Attention, attentions
 from viz.model.levels import recorded
@@ -33,6 +35,7 @@ from viz.style import BROKEN
 LEFT, FIELD, TALL = 20.0, 46.0, 640.0  # the edge, the largest field, and all of them together
 
 
+@advised(DRAWINGS)
 def draw_attention(
     x: Tensor | Graph | Sequence[Tensor],
     *,

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import networkx as nx
 
 from engine import Tensor
+from engine.suggestions import advised
 from viz import labels
 from viz.analysis.sampling import check_chart
 from viz.analysis.weight_contributions import Contributions, Whole, contributions
@@ -29,6 +30,7 @@ from viz.charts.stacks import HIGH, LEFT, SMALL, colors_of, ends, stacked_bars, 
 from viz.checks import check_tensor, shown
 from viz.colors import paler
 from viz.diagram import Diagram
+from viz.instead import DRAWINGS
 from viz.labels import count, figure, short, wrapped
 from viz.scene import Columns, Line, Rect, Shape, Swatch, Words
 
@@ -37,6 +39,7 @@ RIGHT, LEAST = 24.0, 420.0
 FLAT = 2.0  # pixels: a lower bar is hardly seen
 
 
+@advised(DRAWINGS)
 def draw_contributions(
     losses: Whole,
     parameter: Tensor,

@@ -6,12 +6,14 @@ from collections.abc import Iterable, Mapping, Sequence
 import networkx as nx
 
 from engine.checks import is_whole
+from engine.suggestions import advised
 from viz.analysis.sampling import check_chart
 from viz.axes import Axis
 from viz.charts.curve_panels import FEW, Panel, beside, charted, color_of, dash_of, ticks
 from viz.charts.parts import NARROWEST, TITLE, WIDTH, chart, mark_swatches, running_means, x_axis
 from viz.checks import shown
 from viz.diagram import Diagram
+from viz.instead import DRAWINGS
 from viz.labels import count, short
 from viz.scene import Shape, Swatch
 
@@ -21,6 +23,7 @@ LEFT, HIGH, BETWEEN = 76.0, 200.0, 36.0
 INSET, ROOM = 14.0, 30.0  # pixels on either side of the curves, and of those with numbers
 
 
+@advised(DRAWINGS)
 def draw_curves(
     losses: Curve,
     norms: Curve | None = None,

@@ -8,12 +8,14 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import networkx as nx
 
+from engine.suggestions import advised
 from viz.analysis.sampling import check_chart
 from viz.axes import Axis
 from viz.charts.curve_panels import Panel, color_of, dash_of, ticks
 from viz.charts.parts import GREY, NARROWEST, SIZE, TITLE, WIDTH, chart, x_axis, y_axis
 from viz.checks import shown
 from viz.diagram import Diagram
+from viz.instead import DRAWINGS
 from viz.labels import count, figure, short, width
 from viz.scene import Line, Point, Rect, Shape, Swatch, Words
 
@@ -25,6 +27,7 @@ SLACK = 1e-6  # beyond 1 a cosine may be by rounding
 Box = tuple[float, float, float, float]
 
 
+@advised(DRAWINGS)
 def draw_estimators(
     cosines: Mapping[str, Sequence[float]],
     costs: Mapping[str, float] | None = None,

@@ -10,6 +10,7 @@ import networkx as nx
 
 from engine import Graph, Node, Tensor, expanded
 from engine.checks import is_whole
+from engine.suggestions import advised
 from viz.analysis.fetching import bring
 from viz.analysis.sampling import check_chart, check_recorded
 from viz.charts.parts import NARROWEST, WIDTH
@@ -17,6 +18,7 @@ from viz.charts.strips import Picture, Strip
 from viz.checks import check_names, check_outputs, check_whole, shown
 from viz.colors import value_colors
 from viz.diagram import Diagram
+from viz.instead import DRAWINGS
 from viz.model.variables import Run, Variable, runs
 
 KINDS = ("both", "strip", "line")
@@ -24,6 +26,7 @@ SIGNED = frozenset({"tanh", "hardtanh", "softsign", "sin", "cos"})
 UNSIGNED = frozenset({"sigmoid", "softmax", "hard_sigmoid"})
 
 
+@advised(DRAWINGS)
 def draw_gates(
     x: Tensor | Graph,
     *,

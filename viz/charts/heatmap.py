@@ -11,6 +11,7 @@ import networkx as nx
 
 from engine import Graph, Tensor
 from engine.reading.variables import StateRun, state_runs
+from engine.suggestions import advised
 from viz.analysis.sampling import check_chart, check_recorded
 from viz.charts.jacobian_norms import KINDS, NormMap, norm_map
 from viz.charts.parts import (
@@ -28,6 +29,7 @@ from viz.charts.parts import (
 from viz.checks import check_outputs
 from viz.colors import ZERO, Colors, ink_on, norm_colors
 from viz.diagram import Diagram
+from viz.instead import DRAWINGS
 from viz.labels import count, figure, wrapped
 from viz.labels import width as wide_of
 from viz.scene import Columns, Rect, Scene, Shape, Swatch, Words
@@ -38,6 +40,7 @@ LEFT, BESIDE = 66.0, 78.0
 FIELD, LEAST = 46.0, 10.0  # pixels: the largest field, and the smallest
 
 
+@advised(DRAWINGS)
 def draw_jacobian_heatmap(
     x: Tensor | Graph,
     *,

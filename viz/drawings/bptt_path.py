@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from engine import Graph, Node, Tensor
+from engine.suggestions import advised
 from viz.analysis.jacobian_hops import Hops
 from viz.analysis.path_numbers import (
     Chosen,
@@ -22,6 +23,7 @@ from viz.diagram import Diagram
 from viz.drawings.path_factors import Factors, derivatives, joint, norms_of
 from viz.drawings.path_notes import Notes
 from viz.drawings.path_window import check_target, windowed
+from viz.instead import DRAWINGS
 from viz.labels import number, symbol, wrapped
 from viz.model.leaves import shown_name
 from viz.model.levels import build, recorded
@@ -45,6 +47,7 @@ SIGNS = {
 }
 
 
+@advised(DRAWINGS)
 def draw_bptt_path(
     loss: Tensor | Graph | Sequence[Tensor],
     source: str | Tensor | Node,

@@ -8,8 +8,10 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from engine import Graph, Node, Tensor
+from engine.suggestions import advised, kind_of
 from viz.analysis.graph_union import ADDED, BOTH, CHANGED, REMOVED, Union, union_of
 from viz.diagram import Diagram
+from viz.instead import DRAWINGS
 from viz.labels import count, counted, short
 from viz.model.levels import recorded
 from viz.model.links import use_of
@@ -32,6 +34,7 @@ NAME = re.compile("/?(?:cell|gate)=[^/]*")  # the same in the scope of a node
 TEXTS, LONGEST = 3, 44  # lines of differences in a box, and their characters
 
 
+@advised(DRAWINGS)
 def draw_difference(
     a: Tensor | Graph,
     b: Tensor | Graph,
@@ -115,7 +118,7 @@ def _steps(union: Union, level: str, max_steps: int | None) -> tuple[range | Non
 def _graph(x: Tensor | Graph, level: str) -> Graph:
     if not isinstance(x, Tensor | Graph):
         raise TypeError(
-            f"draw_difference: expected a tensor or a Graph, got {type(x).__name__}; "
+            f"draw_difference: expected a tensor or a Graph, got {kind_of(x)}; "
             "make one with Graph.of(*outputs)"
         )
     return recorded(x, level)

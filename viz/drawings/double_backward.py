@@ -7,8 +7,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from engine import Graph, Node, Tensor, expanded, gradients
+from engine.suggestions import advised
 from viz import style
 from viz.diagram import Diagram
+from viz.instead import DRAWINGS
 from viz.labels import count, counted, symbol
 from viz.rendering.annotations import Annotations
 from viz.rendering.drawing import Drawing, single
@@ -22,6 +24,7 @@ ACROSS = "#6b4fa0"  # a forward value that a derivative uses
 GradOf = Callable[[list[Tensor | None]], Tensor]
 
 
+@advised(DRAWINGS)
 def draw_double_backward(
     loss: Tensor | Sequence[Tensor],
     inputs: Sequence[Tensor],

@@ -8,10 +8,12 @@ from dataclasses import replace
 
 from engine import Graph, Node, Tensor
 from engine.backends.numpy import quiet
+from engine.suggestions import advised
 from viz import style
 from viz.analysis.first_nonfinite import Census, Fault, find_fault
 from viz.analysis.nearby import nearby
 from viz.diagram import Diagram
+from viz.instead import DRAWINGS
 from viz.labels import count, counted, wrapped
 from viz.model.levels import recorded
 from viz.rendering.annotations import Annotations
@@ -31,6 +33,7 @@ FILLS = {
 PANEL, GREY, EDGE = "#fff7f7", "#5f6368", 20.0
 
 
+@advised(DRAWINGS)
 def draw_nonfinite(
     x: Tensor | Graph,
     *,

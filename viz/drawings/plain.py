@@ -7,10 +7,12 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from engine import Graph, Tensor
+from engine.suggestions import advised
 from viz.analysis.loops import affine_loops
 from viz.analysis.trunks import Parts, weight_parts
 from viz.charts.attention_matrix import under
 from viz.diagram import Diagram
+from viz.instead import DRAWINGS
 from viz.model.attention import attentions
 from viz.model.levels import outputs_of, recorded
 from viz.rendering.annotations import Annotations
@@ -25,6 +27,7 @@ UNRECORDED = (
 )
 
 
+@advised(DRAWINGS)
 def draw_rolled(
     x: Recorded, *, weights: str = "thin", width: float = WIDTH, title: str = ""
 ) -> Diagram:
@@ -45,6 +48,7 @@ def draw_rolled(
                   measured=False)  # fmt: skip
 
 
+@advised(DRAWINGS)
 def draw_unrolled(
     x: Recorded,
     *,
@@ -78,6 +82,7 @@ def draw_unrolled(
                   measured=False)  # fmt: skip
 
 
+@advised(DRAWINGS)
 def draw_gradients(
     loss: Tensor | Sequence[Tensor],
     *,

@@ -12,12 +12,14 @@ from typing import Any
 from engine import Graph, Node, Tensor
 from engine.derivatives.cut_gradients import CutSums
 from engine.derivatives.norms import norm
+from engine.suggestions import advised
 from viz.analysis.cuts import CutLike, Cuts, find_cuts, steps_with_a_cut
 from viz.analysis.fetching import bring
 from viz.analysis.measures import named_norms
 from viz.analysis.truncated_backward import truncated_sums
 from viz.diagram import Diagram
 from viz.drawings.lost_gradients import MOST, Loss, lost_chart, lost_gradients
+from viz.instead import DRAWINGS
 from viz.labels import count, counted, number
 from viz.model.levels import recorded
 from viz.model.links import use_of
@@ -29,6 +31,7 @@ from viz.scene import Swatch
 from viz.style import CUT, SCISSORS
 
 
+@advised(DRAWINGS)
 def draw_truncation(
     loss: Tensor | Sequence[Tensor],
     cuts: int | Iterable[CutLike],

@@ -11,12 +11,14 @@ from typing import Any
 import networkx as nx
 
 from engine.checks import is_whole
+from engine.suggestions import advised
 from viz.analysis.sampling import chosen_steps
 from viz.checks import check_names, check_title, check_width, shown
 from viz.diagram import Diagram, _write
 from viz.influence.norms import NAME, Influence, norms_of, output_at, read, smallest
 from viz.influence.page import page
 from viz.influence.scene import LEAST, scene
+from viz.instead import DRAWINGS
 
 FRAME = 560  # pixels: the height of the page within a notebook
 
@@ -53,6 +55,7 @@ class InfluenceDiagram(Diagram):
         )
 
 
+@advised(DRAWINGS)
 def draw_influence(
     model: Callable[..., Any],
     text: str | Sequence[str],

@@ -14,6 +14,7 @@ import engine
 from engine import Tensor
 from engine.backends import HOST, Array
 from engine.state import using
+from engine.suggestions import kind_of
 
 NAME = "draw_influence"
 
@@ -91,7 +92,7 @@ def read(model: Callable[..., Any], embedding: Any, ids: Sequence[int]) -> Readi
 def _checked(logits: Any, leaves: list[Tensor], T: int) -> Reading:
     """Return the reading where its shapes are those of a text of T tokens."""
     if not isinstance(logits, Tensor):
-        raise TypeError(f"{NAME}: expected logits from the model, got {type(logits).__name__}")
+        raise TypeError(f"{NAME}: expected logits from the model, got {kind_of(logits)}")
     if logits.ndim != 3 or logits.shape[:2] != (T, 1):
         raise ValueError(
             f"{NAME}: indices {(T, 1)} gave logits {logits.shape}; expected {(T, 1, 'V')}, those "

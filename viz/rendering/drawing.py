@@ -8,6 +8,7 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 from engine import Graph, Node, Tensor
+from engine.suggestions import kind_of
 from viz import style
 from viz.analysis.details import Details
 from viz.analysis.measures import measure_gradients
@@ -97,5 +98,5 @@ def single(where: str, loss: Tensor | Sequence[Tensor]) -> Tensor:
     if len(found) == 1 and isinstance(found[0], Tensor):
         return found[0]
     many = f"{len(found)} of them; add them up first"
-    what = many if len(found) != 1 else type(found[0]).__name__
+    what = many if len(found) != 1 else kind_of(found[0])
     raise TypeError(f"{where}: expected one loss, a tensor, got {what}")

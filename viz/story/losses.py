@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from engine import Tensor
+from engine.suggestions import kind_of
 
 Losses = Tensor | Mapping[str, Tensor] | Sequence[Tensor]
 
@@ -20,7 +21,7 @@ def networks_of(loss: Losses) -> dict[str, Tensor]:
     for name, x in named.items():
         which = f"draw_story: the loss of {name}" if name else "draw_story: the loss"
         if not isinstance(x, Tensor):
-            raise TypeError(f"{which} must be a tensor, got {type(x).__name__}")
+            raise TypeError(f"{which} must be a tensor, got {kind_of(x)}")
         if x.size != 1:
             raise ValueError(f"{which} has shape {x.shape}, expected one number; add it up first")
         if not x.requires_grad:

@@ -6,12 +6,14 @@ Above the panels; the last file of this folder.
 from collections.abc import Iterable, Sequence
 
 from engine import Tensor
+from engine.suggestions import advised
 from viz.axes import fitted
 from viz.charts.parts import GREY, INK, RULE
 from viz.checks import check_names, check_tensor, check_title, check_width
 from viz.colors import SEVERAL
 from viz.diagram import Diagram
 from viz.gc_pause import gc_paused
+from viz.instead import DRAWINGS
 from viz.labels import fit, wrapped
 from viz.labels import width as text_width
 from viz.scene import Line, Scene, Shape, Words
@@ -36,6 +38,7 @@ ROWS = 12  # cells of one picture
 BESIDE = 300.0  # pixels: less room beside the scale, and the words stand under it
 
 
+@advised(DRAWINGS)
 def draw_story(
     loss: Losses,
     *,
