@@ -10,7 +10,10 @@ import numpy as np
 import pytest
 
 import engine
+from engine.scan import recorded
+from engine.scan.c import products
 from engine.state import State, current
+from tests import ROOT
 from tests.browser import chromium
 from tests.devices import choose_cupy
 
@@ -75,6 +78,32 @@ def browser() -> Iterator[Any]:
     """Yield a browser for the tests of one module; skip them, with the reason, without one."""
     with chromium() as opened:
         yield opened
+
+
+# Small kernels take longer to compile than to run; the rooms of `engine` have the flags of users.
+LEVELS = {"rnn": "-O0", "viz": "-O0", "docs": "-O1", "examples": "-O1", "benchmarks": "-O1"}
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _level_of_compilation(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Compile the kernels of some rooms with few passes, but as users do in `make test-all`."""
+    place = request.path.relative_to(ROOT).parts
+    level = LEVELS.get(place[1], "") if place[0] == "tests" else ""
+    if "not slow" not in request.config.option.markexpr or "BPTT_CFLAGS" in os.environ:
+        level = ""
+    if level:
+        _forget_kernels()
+        os.environ["BPTT_CFLAGS"] = level
+    yield
+    if level:
+        del os.environ["BPTT_CFLAGS"]
+        _forget_kernels()
+
+
+def _forget_kernels() -> None:
+    """Let each kernel be compiled, or found in the cache, with the flags now in force."""
+    recorded._programs.clear()
+    products._libraries.clear()
 
 
 def settings() -> dict[str, object]:

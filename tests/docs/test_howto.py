@@ -7,11 +7,12 @@ package that is not installed is skipped by name, and so is a command that needs
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
 from importlib.util import find_spec
-from itertools import pairwise
+from itertools import groupby, pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,6 +21,7 @@ import pytest
 import engine
 import rnn
 import viz
+from rnn.command import main
 from tests import ROOT
 from tests.devices import has_gpu
 from tests.docs.course_pages import run
@@ -29,6 +31,7 @@ NAMES = ("debug_a_nan", "figure_for_a_paper", "forecast_a_series", "gpu", "move_
          "own_cell", "several_machines", "train_on_my_text", "training")  # fmt: skip
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.M | re.S)
 PEERS = ("torch", "keras")
+OURS = "python -m rnn "  # commands that a call does as well
 SHOWN = ("latex", "text")  # languages that no test can run
 FILE = re.compile(r"# (\w+\.py)\n")  # the first line of a block that is a file of the reader's
 
@@ -85,13 +88,23 @@ def shell(commands, *, asked=True):
         if asked:
             pytest.skip("mpi4py or mpiexec is not installed")
         return
-    found = subprocess.run(
-        ["sh", "-ec", commands],
-        env={**os.environ, "PATH": path, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-    )
-    assert found.returncode == 0, found.stdout + found.stderr
+    lines = commands.splitlines()
+    own = [line.startswith(OURS) and not set("\\|>;&") & set(line) for line in lines]
+    if "for " in commands:  # a loop is one command
+        own = [False] * len(lines)
+    for ours, block in groupby(zip(own, lines, strict=True), key=lambda one: one[0]):
+        text = [line for _, line in block]
+        if ours:
+            for line in text:  # the same as a process of its own, which takes a second to start
+                assert main(shlex.split(line.removeprefix(OURS))) == 0, line
+            continue
+        found = subprocess.run(
+            ["sh", "-ec", "\n".join(text)],
+            env={**os.environ, "PATH": path, "PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            text=True,
+        )
+        assert found.returncode == 0, found.stdout + found.stderr
 
 
 @pytest.fixture(scope="module")

@@ -5,6 +5,8 @@ import importlib
 import numpy as np
 import pytest
 
+from tests.examples.shortened import shorten
+
 # Sizes of a second: what is wrong on a device is so in the first updates.
 FEW = [
     ("hello", "--steps", "3"),
@@ -27,11 +29,12 @@ FEW = [
 
 @pytest.mark.cupy
 @pytest.mark.parametrize("run", FEW, ids=lambda run: " ".join(run[:3]))
-def test_an_example_gives_the_same_on_a_device(gpu, tmp_path, run):
+def test_an_example_gives_the_same_on_a_device(gpu, tmp_path, run, monkeypatch):
     text = tmp_path / "text.txt"
     text.write_text("To be, or not to be, that is the question.\n" * 40, encoding="utf-8")
     name, *arguments = (str(text) if one == "TEXT" else one for one in run)
     example = importlib.import_module(f"examples.{name}")
+    shorten(example, monkeypatch, every=10)
     here, there = (example.run(example.parse([*arguments, "--device", device]))
                    for device in ("numpy", gpu))  # fmt: skip
     assert there["figures"] == pytest.approx(here["figures"], rel=1e-3, abs=1e-5)

@@ -30,6 +30,7 @@ from examples import (
     task,
     translation,
 )
+from tests.examples.shortened import shorten
 
 GIVEN = {
     adding: ["--steps", "60"],
@@ -122,6 +123,13 @@ def spoil(example, field, monkeypatch):
 CLEAN: dict = {}
 
 
+@pytest.fixture
+def short(monkeypatch):
+    """Let examples have half of their data, but for one that learns nothing of that."""
+    for example in set(SPOILED) - {entities}:
+        shorten(example, monkeypatch, every=2)
+
+
 def unspoiled(example, watched):
     """Return the metric of an example and its trainings on sound data, which two tests need."""
     if example not in CLEAN:
@@ -131,7 +139,7 @@ def unspoiled(example, watched):
 
 
 @pytest.mark.parametrize("example", SPOILED, ids=named)
-def test_nothing_is_learned_from_the_test_part(example, watched, monkeypatch):
+def test_nothing_is_learned_from_the_test_part(example, watched, short, monkeypatch):
     clean, before = unspoiled(example, watched)
     spoil(example, "test", monkeypatch)
     assert figure(example) != clean
@@ -139,7 +147,7 @@ def test_nothing_is_learned_from_the_test_part(example, watched, monkeypatch):
 
 
 @pytest.mark.parametrize("example", SPOILED, ids=named)
-def test_the_validation_part_only_chooses(example, watched, monkeypatch):
+def test_the_validation_part_only_chooses(example, watched, short, monkeypatch):
     _, before = unspoiled(example, watched)
     field = "valid" if example in (captions, music) else "validation"
     spoil(example, field, monkeypatch)
@@ -264,6 +272,7 @@ MADE = [  # an example, its options, what it is tested with, and the other names
 
 @pytest.mark.parametrize(("example", "arguments", "last", "others"), MADE)
 def test_what_is_made_is_made_anew(example, arguments, last, others, watched, monkeypatch):
+    shorten(example, monkeypatch, every=1)
     clean = figure(example, *arguments)
     before = watched.copy()
     watched.clear()
@@ -323,12 +332,17 @@ TWO = {  # what is measured after each training, and what the two are called
 }
 
 
+WHOLE: dict = {}
+
+
 @pytest.mark.parametrize("training", [1, 2])
 @pytest.mark.parametrize("example", TWO, ids=named)
 def test_ctrl_c_ends_all_trainings(example, training, monkeypatch, capsys, tmp_path):
+    shorten(example, monkeypatch, every=2)
     given = ["--fast", "--threads", "1", *GIVEN[example]]
     given += ["--epochs", "1"] if example is entities else []
-    whole = example.run(example.parse(given))["figures"]
+    if example not in WHOLE:
+        WHOLE[example] = example.run(example.parse(given))["figures"]
     capsys.readouterr()
     for out in ([], ["--out", str(tmp_path)]):
         with monkeypatch.context() as patch:
@@ -342,11 +356,11 @@ def test_ctrl_c_ends_all_trainings(example, training, monkeypatch, capsys, tmp_p
         assert "F1" not in told.out
         assert "distance" not in told.out
     found = example.run(example.parse([*given, "--out", str(tmp_path), "--resume"]))["figures"]
-    assert found == whole
+    assert found == WHOLE[example]
 
 
 @pytest.mark.parametrize("example", GIVEN, ids=named)
-def test_ctrl_c_is_one_line_and_no_figure(example, monkeypatch, capsys):
+def test_ctrl_c_is_one_line_and_no_figure(example, short, monkeypatch, capsys):
     interrupt(monkeypatch, 1)
     assert example.main(["--fast", "--threads", "1", *GIVEN[example]]) == 130
     told = capsys.readouterr()

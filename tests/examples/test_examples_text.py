@@ -12,6 +12,7 @@ import pytest
 
 import engine
 from examples import entities, sentiment, surnames, translation
+from tests.examples.shortened import shorten
 
 EXAMPLES = {one.__name__.rpartition(".")[2]: one
             for one in (surnames, sentiment, entities, translation)}  # fmt: skip
@@ -75,8 +76,9 @@ def test_the_best_epoch_is_the_one_that_is_kept(results):
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
-def test_the_same_seed_gives_the_same_numbers(name):
+def test_the_same_seed_gives_the_same_numbers(name, monkeypatch):
     example = EXAMPLES[name]
+    shorten(example, monkeypatch, every=4)
     one, two = (example.run(parsed(example, "--epochs", "2", "--seed", "3")) for _ in range(2))
     for found in (one, two):
         del found["seconds"]
@@ -92,8 +94,9 @@ def test_another_seed_gives_others():
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
-def test_a_run_prints_its_figures_and_writes_its_files(name, tmp_path, capsys):
+def test_a_run_prints_its_figures_and_writes_its_files(name, tmp_path, monkeypatch, capsys):
     example, out = EXAMPLES[name], tmp_path / "out"
+    shorten(example, monkeypatch, every=4)
     arguments = ["--fast", "--epochs", "1", "--out", str(out)]
     arguments += ["--draw"] if name == "translation" else []
     assert example.main(arguments) == 0

@@ -1,7 +1,6 @@
 """Norms of Jacobians on the edges of pictures of gradients: against other ways to them, bounded."""
 
 import math
-import time
 
 import numpy as np
 import pytest
@@ -9,6 +8,7 @@ import pytest
 import engine
 import rnn
 import viz
+from tests.counting import calls
 from tests.draws import covering, leaf, normal
 from tests.viz.picture_cases import CASES
 from tests.viz.pictures import network, per_step, total
@@ -106,21 +106,19 @@ def test_large_pictures_have_fewer_norms_and_take_no_longer(monkeypatch):
     def graph_of(units, rows):
         y, _ = rnn.LSTM(4, units)(engine.asarray(normal(6, rows, 4).astype("float32")))
         drawn = viz.draw_gradients(engine.sum(y * y))
-        start = time.perf_counter()
-        graph = drawn.graph
-        return graph, time.perf_counter() - start
+        return calls(lambda: drawn.graph)
 
     small, _ = graph_of(8, 1)
     edges = [d for *_, d in small.edges(data=True) if "grad_norm" in d]
     assert all("jacobian_norm" in d for d in edges)
-    middle, _ = graph_of(32, 4)
+    middle, some = graph_of(32, 4)
     kinds = {d["kind"] for *_, d in middle.edges(data=True) if "jacobian_norm" in d}
     assert "time" in kinds
     assert "parameter" not in kinds
-    large, seconds = graph_of(512, 16)
+    large, most = graph_of(512, 16)
     assert not [d for *_, d in large.edges(data=True)
                 if d["kind"] == "time" and "jacobian_norm" in d]  # fmt: skip
-    assert seconds < 20
+    assert most < 1.2 * some
     monkeypatch.setattr(edge_jacobians, "VISITS", 0)
     none, _ = graph_of(8, 1)
     assert not norms(none)

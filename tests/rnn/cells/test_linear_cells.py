@@ -10,11 +10,14 @@ import pytest
 import engine
 import rnn
 from engine.scan.c.compiler import CannotCompileError, compiler
-from tests.draws import normal
+from tests.draws import first, normal
 from tests.rnn.cells.linear_cases import CASES, given, initial, listed, made
 
 T, B = 5, 2
 EXACT = {"rtol": 1e-11, "atol": 1e-13}
+
+# One of each kind: a gate, a window of inputs, pairs, channels, both, a scale beside a sum, heads.
+KINDS = ["minGRU", "QRNN ifo", "LRU", "S4D", "Mamba with a window", "RWKV-4", "sLSTM exp, heads"]
 
 
 def there_is_a_compiler():
@@ -156,10 +159,9 @@ def test_rows_that_start_over_and_masks(name):
     np.testing.assert_allclose(kept, run(x[[0, 2, 3]])[0].numpy(), rtol=1e-12, atol=1e-14)
 
 
-@pytest.mark.parametrize("name", CASES)
-def test_on_both_devices(name, device):
+def check_on_both_devices(name, gpu):
     found = []
-    for place in ("numpy", device):
+    for place in ("numpy", gpu):
         net = rnn.Recurrent(made(name)).to(place)
         x = engine.asarray(inputs(net.cell), device=place, requires_grad=True)
         y, final = net(x, None, [T, 3])
@@ -168,6 +170,18 @@ def test_on_both_devices(name, device):
         found.append([y, *listed(final), *(g for g in grads if g is not None)])
     for one, other in zip(*found, strict=True):
         np.testing.assert_allclose(one.numpy(), other.numpy(), rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.cupy
+@pytest.mark.parametrize("name", CASES)
+def test_on_both_devices_step_by_step(name, gpu, explicit):
+    check_on_both_devices(name, gpu)
+
+
+@pytest.mark.cupy
+@pytest.mark.parametrize("name", first(len(KINDS), sorted(CASES, key=lambda n: n not in KINDS)))
+def test_on_both_devices(name, gpu):
+    check_on_both_devices(name, gpu)
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -8,13 +8,17 @@ import pytest
 import engine
 import rnn
 import viz
-from tests.draws import normal
+from tests.draws import first, normal
 from tests.rnn.cells.cell_equations import CELLS, SPIKING, I, made
 from tests.viz.picture_checks import faults
 
 T, B = 7, 2
 
 EVERY = sorted(CELLS | SPIKING)
+
+# One of each kind: a memory, with a rule, with a scale beside it, time, a window, neurons, a fixed
+# layer.
+KINDS = ["attention", "gated delta", "mlstm", "liquid", "legendre", "adapts", "echo"]
 
 
 @pytest.mark.parametrize("name", EVERY)
@@ -60,10 +64,9 @@ def test_pieces_equal_the_whole_and_so_do_their_gradients(name):
     np.testing.assert_allclose(one.numpy(), other.numpy(), rtol=1e-11, atol=1e-13)
 
 
-@pytest.mark.parametrize("name", EVERY)
-def test_devices_agree(name, device):
+def check_on_both_devices(name, gpu):
     found = []
-    for place in ("numpy", device):
+    for place in ("numpy", gpu):
         run = rnn.Recurrent(made(name)).to(place)
         x = engine.asarray(normal(T, B, I), device=place, requires_grad=True)
         y, _ = run(x, None, [T, 2])
@@ -71,6 +74,18 @@ def test_devices_agree(name, device):
         found.append([y, *engine.gradients(engine.sum(y * y), [x, *own])])
     for one, other in zip(*found, strict=True):
         np.testing.assert_allclose(other.numpy(), one.numpy(), rtol=1e-10, atol=1e-13)
+
+
+@pytest.mark.cupy
+@pytest.mark.parametrize("name", EVERY)
+def test_devices_agree_step_by_step(name, gpu, explicit):
+    check_on_both_devices(name, gpu)
+
+
+@pytest.mark.cupy
+@pytest.mark.parametrize("name", first(len(KINDS), sorted(EVERY, key=lambda n: n not in KINDS)))
+def test_devices_agree(name, gpu):
+    check_on_both_devices(name, gpu)
 
 
 @pytest.mark.parametrize("name", EVERY)

@@ -233,7 +233,7 @@ def agree(model, x=X, lengths=LENGTHS, y=Y):
     return found[0]
 
 
-@pytest.mark.parametrize("options", first(4, CHANGED[:1:-1] + CHANGED[:2]))  # most is set first
+@pytest.mark.parametrize("options", first(3, CHANGED[:1:-1] + CHANGED[:2]))  # most is set first
 def test_a_change_of_the_model_or_the_call_is_seen(options):
     model = made(**options)
     decoder = model.decoder

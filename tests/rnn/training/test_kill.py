@@ -14,12 +14,26 @@ import pytest
 from rnn.training import read_checkpoint
 from tests import ROOT
 
-KILLS, EVERY, STEPS, SEED = 50, 3, 100_000, 20240607
+KILLS, EVERY, STEPS, SEED = 25, 3, 100_000, 20240607
+
+# Moments are those of the clock of the process that is killed, as seconds are few steps for it
+# where the machine has much to do: clock_gettime(2) says how the clock is made of the process.
+SPENT = """
+import time
+
+def wait_until_it_spent(child, seconds):
+    while time.clock_gettime((~child << 3) | 2) < seconds:
+        time.sleep(0.001)
+
+"""
+needs_clock = pytest.mark.skipif(
+    not sys.platform.startswith("linux"), reason="needs fork, and the clock of another process"
+)
 
 # Runs in a process of its own, which imports everything once and has no other threads when it
 # forks the runs that are killed.
-ZYGOTE = f"""
-import os, random, signal, sys, time
+ZYGOTE = f"""{SPENT}
+import os, random, signal, sys
 from pathlib import Path
 from tests.rnn.training.small_training import Shuffled, batches, run
 
@@ -35,15 +49,17 @@ if until:
     train(until)
     sys.exit()
 draw = random.Random({SEED})
-for kill in range({KILLS}):
+kills = 0
+while kills < {KILLS} or not any(folder.glob("checkpoints/*.json")):
+    kills += 1
     child = os.fork()
     if not child:
         try:
             train({STEPS})
         finally:
             os._exit(1)
-    wait = draw.uniform(0, 0.15)
-    time.sleep(wait)
+    wait = draw.uniform(0, 0.2)
+    wait_until_it_spent(child, wait)
     os.kill(child, signal.SIGKILL)
     assert os.waitpid(child, 0)[1] == signal.SIGKILL, "the run was over before it was killed"
     names = sorted(path.name for path in folder.rglob("*") if path.is_file())
@@ -66,13 +82,13 @@ def lines(folder: Path) -> list[dict]:
     return [{name: x for name, x in line.items() if name != "seconds"} for line in found]
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@needs_clock
 def test_kill_9_at_any_moment_loses_only_the_steps_since_the_last_checkpoint(tmp_path):
     killed, whole = tmp_path / "killed", tmp_path / "whole"
     zygote(tmp_path / "first", 1)  # compiles the kernels, which takes longer than a run lives
     moments = zygote(killed)
-    print(f"seed {SEED}, killed after seconds:", *(line.split()[0] for line in moments))
-    assert len(moments) == KILLS
+    print(f"seed {SEED}, killed after seconds of its own:", *(line.split()[0] for line in moments))
+    assert len(moments) >= KILLS
     torn = sum(".part" in line or line.count(".json") != line.count(".safetensors")
                for line in moments)  # fmt: skip
     print(f"{torn} of the kills left a checkpoint half written")
@@ -144,8 +160,10 @@ print(kills)
     assert int(done.stdout.split()[-1]) >= 16
 
 
-SAVES = """
-import os, random, signal, sys, time
+SAVES = (
+    SPENT
+    + """
+import os, random, signal, sys
 import numpy as np
 import rnn
 
@@ -161,7 +179,7 @@ for kill in range(40):
                 rnn.save(path, full, {"version": version})
         finally:
             os._exit(1)
-    time.sleep(draw.uniform(0.002, 0.04))
+    wait_until_it_spent(child, draw.uniform(0.002, 0.04))
     os.kill(child, signal.SIGKILL)
     assert os.waitpid(child, 0)[1] == signal.SIGKILL, "the saves were over before they were killed"
     arrays, config = rnn.load(path)
@@ -173,9 +191,10 @@ rnn.save(path, {"w": np.ones(1)})
 assert os.listdir(sys.argv[1]) == ["m.safetensors"]
 print(before, torn)
 """
+)
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@needs_clock
 def test_a_kill_at_any_moment_of_save_leaves_the_old_file_or_the_new_one(tmp_path):
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", SAVES, str(tmp_path)], cwd=ROOT, capture_output=True,

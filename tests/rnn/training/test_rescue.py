@@ -210,7 +210,7 @@ def test_a_signal_ends_a_validation_at_once(number, where, tmp_path):
 
     def slow(*given):
         timers.append(interrupting(0.1, number))
-        time.sleep(20)
+        time.sleep(100)
 
     def slow_loss(net, batch):
         if not net.training:
@@ -225,7 +225,7 @@ def test_a_signal_ends_a_validation_at_once(number, where, tmp_path):
         options |= {"validate_every": 100} if where == "the end" else {}
     began = time.monotonic()
     _, _, history = run(tmp_path, **options)
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 60
     assert history.interrupted
     assert history.validations == []
     assert data.state() == {"epoch": 0, "position": 0}
