@@ -11,8 +11,7 @@ from engine.backends import Array
 from rnn.interop.keras import fill
 from rnn.interop.keras_arrays import shapes_of, written
 from rnn.interop.keras_building import built
-from rnn.interop.keras_config import chain
-from rnn.interop.keras_files import read_file, write_file
+from rnn.interop.keras_files import chain, read_file, write_file
 from rnn.interop.keras_layers import KerasModel
 from rnn.interop.keras_parts import Part, keyed, parts
 from rnn.modules.module import Module

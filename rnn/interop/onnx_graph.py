@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from engine.backends import Array
-from rnn.interop.onnx_activations import DEFAULTS, Activation, activations, from_attributes
+from rnn.interop.onnx_cells import DEFAULTS, Activation, activations, from_attributes
 from rnn.interop.onnx_plumbing import (
     FILLING,
     INPUT,

@@ -15,16 +15,23 @@ from engine.pytree import flatten
 from engine.registry import RECORDING
 from engine.scan.body import leaf
 from engine.scan.whole import Whole, record_model
-from rnn.cells.step import Step as CellStep
+from rnn.cells.declaration import Step as CellStep
 from rnn.interop.blocks import xp
 from rnn.interop.onnx_operators import rule_of, write
 from rnn.interop.onnx_scopes import Scope, Shared
-from rnn.interop.onnx_sizes import NoEquivalentError, Size, Sizes, Spec, UnknownSizeError, spec
-from rnn.interop.onnx_steps import Step, laid_over
+from rnn.interop.onnx_steps import (
+    NoEquivalentError,
+    Size,
+    Sizes,
+    Spec,
+    Step,
+    UnknownSizeError,
+    laid_over,
+    spec,
+)
 from rnn.interop.onnx_weights import Direction, written
 from rnn.interop.onnx_writing import IR, OPSET, attributes_of
-from rnn.modules.modes import evaluating
-from rnn.modules.module import Module
+from rnn.modules.module import Module, evaluating
 
 
 def whole_model(

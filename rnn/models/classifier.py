@@ -8,11 +8,9 @@ from engine.backends import Array
 from engine.scan.padding import read_lengths
 from rnn.layers.recurrent import Checkpoint
 from rnn.models.blocks import Make
-from rnn.models.own_layers import OwnLayers
-from rnn.models.stacks import integers, made_layer, optional_embedding, sequence_mask
+from rnn.models.stacks import OwnLayers, integers, made_layer, optional_embedding, sequence_mask
 from rnn.modules.feedforward import Linear
-from rnn.modules.modes import evaluating
-from rnn.modules.module import Module, positive, probability
+from rnn.modules.module import Module, evaluating, positive, probability
 
 POOLINGS = ("last", "mean", "max")
 

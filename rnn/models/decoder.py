@@ -15,8 +15,8 @@ from engine.stepping import stepping
 from rnn.layers.recurrent import Checkpoint
 from rnn.models.attention import Attention, Memory
 from rnn.models.blocks import Make
-from rnn.models.scheduled_sampling import Feedback
 from rnn.models.stacks import advanced, checked_states, integers, made_cells, tie
+from rnn.models.teacher_forcing import Feedback
 from rnn.modules.feedforward import Embedding, Linear
 from rnn.modules.module import Module, positive, probability
 

@@ -12,8 +12,7 @@ from rnn.models.classifier import last_outputs
 from rnn.models.crf import CRF
 from rnn.models.stacks import integers, made_layer, masked_loss, sequence_mask
 from rnn.modules.feedforward import Embedding, Linear
-from rnn.modules.modes import evaluating
-from rnn.modules.module import Module, positive, probability
+from rnn.modules.module import Module, evaluating, positive, probability
 
 
 class CharacterEncoder(Module):

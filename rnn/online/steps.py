@@ -10,8 +10,7 @@ from engine.state import using
 from rnn.cells import Cell
 from rnn.layers.recurrent import Recurrent
 from rnn.modules.module import Module
-from rnn.online.influence import METHODS, Influence, flat, split
-from rnn.online.linearized import Linearizer, side_by_side
+from rnn.online.influence import METHODS, Influence, Linearizer, flat, side_by_side, split
 from rnn.wrappers.wrapper import joined, parts
 
 Loss = Callable[[Any, Any], Tensor]

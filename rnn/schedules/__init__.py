@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, NoReturn
 
 from rnn.instead import SCHEDULES
 from rnn.schedules.base import Schedule
-from rnn.schedules.cosine import CosineAnnealingLR, CosineAnnealingWarmRestarts
 from rnn.schedules.decay import (
     ConstantLR,
+    CosineAnnealingLR,
+    CosineAnnealingWarmRestarts,
     ExponentialLR,
     LambdaLR,
     LinearLR,
@@ -20,8 +21,7 @@ from rnn.schedules.decay import (
 )
 from rnn.schedules.onecycle import OneCycleLR
 from rnn.schedules.plateau import ReduceLROnPlateau
-from rnn.schedules.sequential import SequentialLR
-from rnn.schedules.warmup import WarmUp
+from rnn.schedules.sequential import SequentialLR, WarmUp
 
 __all__ = ["ConstantLR", "CosineAnnealingLR", "CosineAnnealingWarmRestarts",
            "ExponentialLR", "LambdaLR", "LinearLR", "MultiStepLR", "OneCycleLR",

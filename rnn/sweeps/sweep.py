@@ -12,9 +12,15 @@ from tqdm import tqdm
 
 from engine.checks import flag, is_whole
 from rnn.modules.values import whole
-from rnn.sweeps.pickling import check_picklable, needs_pickle
 from rnn.sweeps.records import Records
-from rnn.sweeps.running import interrupts_held, processes, processors, run_trial
+from rnn.sweeps.running import (
+    check_picklable,
+    interrupts_held,
+    needs_pickle,
+    processes,
+    processors,
+    run_trial,
+)
 from rnn.sweeps.space import SAMPLERS, Space, key
 from rnn.sweeps.trials import Sweep, Trial, check_mode, last_line
 from rnn.training.stopping import Interrupted, Interrupts

@@ -24,7 +24,7 @@ from rnn.training.monitoring import (
     named_metrics,
     takes_metrics,
 )
-from rnn.training.plots import check_plot
+from rnn.training.progress import check_plot
 from rnn.training.reading import has_state
 from rnn.training.run import Callback, Run, Settings
 

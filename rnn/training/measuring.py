@@ -12,8 +12,7 @@ from engine.backends import HOST, Array
 from engine.checks import flag
 from rnn.data.batching import Batch
 from rnn.metrics import Metric
-from rnn.modules.modes import evaluating
-from rnn.modules.module import Module
+from rnn.modules.module import Module, evaluating
 from rnn.modules.values import whole
 from rnn.training.arguments import check_loss, refuse_pair, takes_step
 from rnn.training.monitoring import check_validation, named_metrics

@@ -1,6 +1,6 @@
 """The state of a run: what `fit` was asked for, how far it is, and the callbacks that are told.
 
-Above `reading.py`, `stopping.py` and `logs.py`; everything that takes part in a run reads it.
+Above `reading.py`, `stopping.py` and `history.py`; everything that takes part in a run reads it.
 """
 
 from collections.abc import Callable, Mapping
@@ -15,8 +15,7 @@ from rnn.modules.module import Module
 from rnn.optim import Optimizer
 from rnn.schedules.base import Schedule
 from rnn.training.averaging import EMA
-from rnn.training.history import History, Step, Validation
-from rnn.training.logs import Log
+from rnn.training.history import History, Log, Step, Validation
 from rnn.training.reading import Reader, has_state, length_of
 from rnn.training.stopping import Stopping
 

@@ -14,7 +14,7 @@ from rnn.distributed.agreement import by_first
 from rnn.distributed.communicator import Communicator
 from rnn.distributed.sharing import shared
 from rnn.metrics import Metric
-from rnn.modules.modes import evaluating
+from rnn.modules.module import evaluating
 from rnn.training.progress import Progress
 from rnn.training.run import Settings
 from rnn.training.stopping import Interrupts

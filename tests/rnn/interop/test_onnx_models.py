@@ -15,7 +15,7 @@ from rnn.interop import export_onnx
 from rnn.interop import onnx_operators as operators
 from rnn.interop.onnx_models import described
 from rnn.interop.onnx_operators import BITWISE, rule_of
-from rnn.interop.onnx_sizes import Inverse, NoEquivalentError, Size, Sizes, UnknownSizeError, spec
+from rnn.interop.onnx_steps import Inverse, NoEquivalentError, Size, Sizes, UnknownSizeError, spec
 from tests.docs.two_sides import HOWTO
 from tests.draws import normal
 
