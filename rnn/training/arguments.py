@@ -38,7 +38,7 @@ def settings(**given: Any) -> Settings:
     _split(given)
     for data in (given["data"], given["validation"]):
         if isinstance(data, Loader):
-            data._drop_loop()  # a batch that was looked at before is no place to go on from
+            data.forget_loop()  # a batch that was looked at before is no place to go on from
     given |= _counts(given)
     metrics = named_metrics(given["metrics"])
     check_validation(given, metrics)
