@@ -44,6 +44,7 @@ class Optimizer:
         self._defaults = dict(settings)
         self.param_groups: list[dict[str, Any]] = []
         self._buckets: list[list[Bucket]] = []  # of each group, made when they are first needed
+        self.rated: Any = None  # which schedule has set the rates last, and to what
         kind = type(self).__name__
         if isinstance(params, Tensor | Mapping) or not isinstance(params, Iterable):
             raise TypeError(

@@ -5,10 +5,13 @@ Above the optimisers, below the schedules.
 
 import math
 from collections.abc import Mapping, Sequence
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from engine.checks import is_real
 from rnn.optim import Optimizer
+
+_numbers = count()
 
 
 class Schedule:
@@ -34,6 +37,7 @@ class Schedule:
 
     takes_metric = False
     from_first = False
+    _is_part = False  # of a schedule around it, which alone sets rates then
     length: int | None = None
 
     def __init__(self, optimizer: Optimizer, base_lrs: Sequence[float] | None = None) -> None:
@@ -48,6 +52,7 @@ class Schedule:
         if self.from_first:
             self.begin_at_first()
         self.steps = 0
+        self._number = next(_numbers)
         self.apply()
 
     if not TYPE_CHECKING:
@@ -91,6 +96,9 @@ class Schedule:
             )
         for group, lr in zip(groups, self.rates(), strict=True):
             group["lr"] = float(lr)
+        self._applied = self.lrs
+        if not self._is_part:
+            self.optimizer.rated = (type(self).__name__, self._number, self._applied)
 
     @property
     def lr(self) -> float:
@@ -101,13 +109,28 @@ class Schedule:
         return [float(group["lr"]) for group in self.optimizer.param_groups]
 
     def step(self, *metrics: Any) -> None:
-        """Go one step on, after the optimiser's. Schedules that follow no metric ignore it."""
+        """Go one step on, after the optimiser's. Schedules that follow no metric ignore it.
+
+        Raises ValueError where another schedule of the optimiser has set other rates since.
+        """
+        self._check_others()
         self.steps += 1
         try:
             self.apply()
         except BaseException:
             self.steps -= 1
             raise
+
+    def _check_others(self) -> None:
+        """Raise ValueError where another schedule has set rates that this one would undo."""
+        name, number, rates = self.optimizer.rated
+        undone = number != self._number and self.lrs == rates != self._applied
+        if undone and not self._is_part:
+            raise ValueError(
+                f"{type(self).__name__}.step: {name} has set the rates to {rates} since the step "
+                "before, which this one would undo; step one schedule of an optimiser, such as "
+                "SequentialLR or WarmUp of two, or LambdaLR with the product of the factors"
+            )
 
     def state_dict(self) -> dict[str, Any]:
         """Return numbers and lists of numbers by name: what the config of `rnn.save` can hold."""

@@ -31,6 +31,8 @@ class SequentialLR(Schedule):
         self.schedulers = list(schedulers)
         self.milestones = [whole("SequentialLR", "milestones", t) for t in milestones]
         _check(self.schedulers, self.milestones, optimizer)
+        for one in self.schedulers:
+            one._is_part = True
         self.length = _length(self.schedulers, self.milestones)
         self.begin_at_first()
         self.schedulers[0].apply()  # the others have set rates and momenta since
@@ -51,6 +53,7 @@ class SequentialLR(Schedule):
 
     def step(self, *metrics: Any) -> None:
         """Go one step on; the first rates of a schedule are those at its milestone."""
+        self._check_others()
         if self.steps + 1 in self.milestones:
             self.schedulers[self.milestones.index(self.steps + 1) + 1].apply()
         else:
@@ -133,7 +136,7 @@ class WarmUp(Schedule):
             raise TypeError(f"WarmUp: expected the schedule that comes after, got {told}")
         if after.steps:
             raise ValueError(f"WarmUp: the schedule after it has taken {after.steps} steps already")
-        self.after = after
+        self.after, after._is_part = after, True
         self.warm_up = whole("WarmUp", "warm_up", warm_up)
         self.start_factor = number("WarmUp", "start_factor", start_factor)
         self.takes_metric = after.takes_metric
@@ -161,6 +164,7 @@ class WarmUp(Schedule):
 
     def step(self, *metrics: Any) -> None:
         """Go one step on; metrics are for the schedule after the warm-up."""
+        self._check_others()
         if self.steps >= self.warm_up:
             self.after.step(*metrics)
         super().step()
