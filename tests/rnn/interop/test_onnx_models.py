@@ -415,6 +415,8 @@ def test_other_misuse():
         export_onnx(net, inputs={})
     with pytest.raises(ValueError, match="2 names for 1 outputs"):
         export_onnx(net, inputs={"x": "float32[B, 3]"}, outputs=["a", "b"])
+    with pytest.raises(ValueError, match="the output 'x' has the name of another value"):
+        export_onnx(net, inputs={"x": "float32[B, 3]"}, outputs=["x"])
     with pytest.raises(ValueError, match="states, lengths and layout are of recurrent modules"):
         export_onnx(net, inputs={"x": "float32[B, 3]"}, lengths=True)
     with pytest.raises(ValueError, match="the weight expects 3") as caught:
