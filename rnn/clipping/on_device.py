@@ -166,16 +166,17 @@ def share_a_device(sorts: Sorts) -> bool:
     return not any(on_host(g.data) for g in grads) and len({g.device for g in grads}) == 1
 
 
-def _grads(own: list[Tensor]) -> list[Array]:
+def arrays(own: list[Tensor]) -> list[Array]:
+    """Return the gradients of parameters as arrays."""
     return [x.grad.data for x in own]  # type: ignore[union-attr]
 
 
 def _norm(sorts: Sorts, p: float, bound: float, refused: int) -> Array:
     """Return what the kernels find: the norm of all gradients, then its parts."""
-    first = _grads(sorts[0])[0]
+    first = arrays(sorts[0])[0]
     xp = NAMESPACES[type(first)]
     found = xp.empty(4, dtype=float64)
-    given = [[g for g in _grads(own) if g.size] for own in sorts]
+    given = [[g for g in arrays(own) if g.size] for own in sorts]
     given = [grads for grads in given if grads]
     widths = [blocks(max(g.size for g in grads)) for grads in given]
     counts = [len(grads) * width for grads, width in zip(given, widths, strict=True)]
@@ -197,7 +198,7 @@ def _norm(sorts: Sorts, p: float, bound: float, refused: int) -> Array:
 
 def _change(own: list[Tensor], kernel: Many, found: Array, bound: float) -> None:
     """Give parameters the gradients that a kernel makes of theirs."""
-    grads = _grads(own)
+    grads = arrays(own)
     xp = NAMESPACES[type(grads[0])]
     out = xp.empty(sum(g.size for g in grads), dtype=grads[0].dtype)
     if out.size:
@@ -208,7 +209,7 @@ def _change(own: list[Tensor], kernel: Many, found: Array, bound: float) -> None
 
 def norm(sorts: Sorts, p: float) -> Array:
     """Return the p-norm of all gradients, without axes."""
-    with on_device_of(_grads(sorts[0])[0]):
+    with on_device_of(arrays(sorts[0])[0]):
         return _norm(sorts, float(p), math.inf, NONE)[0]
 
 
@@ -216,19 +217,19 @@ def clip_norm(sorts: Sorts, max_norm: float, p: float, *, refuse: bool) -> Array
     """Scale gradients to a norm where theirs is over it; return theirs, without axes. With `refuse`
     FloatingPointError is raised later for a norm that is not finite.
     """
-    with on_device_of(_grads(sorts[0])[0]):
+    with on_device_of(arrays(sorts[0])[0]):
         found = _norm(sorts, float(p), float(max_norm), NOT_FINITE if refuse else NONE)
         for own in sorts:
-            _change(own, scaling(_grads(own)[0].dtype), found, float(max_norm))
+            _change(own, scaling(arrays(own)[0].dtype), found, float(max_norm))
         return found[0]
 
 
 def clip_value(sorts: Sorts, bound: float) -> None:
     """Bring gradients within bounds; all stay as they are where one is NaN, which is told later."""
-    with on_device_of(_grads(sorts[0])[0]):
+    with on_device_of(arrays(sorts[0])[0]):
         found = _norm(sorts, math.inf, math.inf, IS_NAN)
         for own in sorts:
-            _change(own, bounding(_grads(own)[0].dtype), found, float(bound))
+            _change(own, bounding(arrays(own)[0].dtype), found, float(bound))
 
 
 def _not_finite(_: int) -> FloatingPointError:

@@ -31,6 +31,7 @@ from rnn.distributed.exchange import maps_before, place_of
 from rnn.distributed.faults import marked
 from rnn.distributed.sequences import Told, alike, copy_of, shared, tied, wanted_of
 from rnn.layers.recurrent import Recurrent
+from rnn.modules.values import or_zeros
 
 
 def in_stages(call: ScanCall, communicator: Any) -> tuple[list[Tensor], Any] | None:
@@ -249,4 +250,4 @@ class _Stretch:
 def _derivatives(y: Tensor, xs: list[Tensor], *, create_graph: bool) -> list[Tensor]:
     """Return dy/dx of each x, entry by entry, zeros where there is none."""
     found = engine.gradients([y], xs, [engine.ones_like(y)], create_graph=create_graph)
-    return [engine.zeros_like(x) if g is None else g for g, x in zip(found, xs, strict=True)]
+    return or_zeros(found, xs)

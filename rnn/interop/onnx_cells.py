@@ -56,7 +56,7 @@ SIGMOID, TANH, RELU = Activation("Sigmoid"), Activation("Tanh"), Activation("Rel
 DEFAULTS = {"RNN": (TANH,), "LSTM": (SIGMOID, TANH, TANH), "GRU": (SIGMOID, TANH)}
 
 
-def activations(op: str, given: Iterable[Any]) -> tuple[Activation, ...]:
+def chosen(op: str, given: Iterable[Any]) -> tuple[Activation, ...]:
     """Return the activations of one direction of an op: names, or tuples of a name, alpha and beta.
     Raises ValueError for unknown names, another number of them, missing or too many numbers.
     """
@@ -120,23 +120,23 @@ class OnnxCell(PyTorchCell):
     """
 
     op: str
+    _blocks = 1  # of rows, one a gate
 
     def __init__(
         self,
-        blocks: int,
         input_size: int,
         hidden_size: int,
         *,
-        chosen: Iterable[Any] | None,
-        clip: float | None,
-        bias: bool,
-        dtype: object,
+        activations: Iterable[Any] | None = None,
+        clip: float | None = None,
+        bias: bool = True,
+        dtype: object = None,
     ) -> None:
-        super().__init__(blocks, input_size, hidden_size, bias=bias, dtype=dtype)
+        super().__init__(self._blocks, input_size, hidden_size, bias=bias, dtype=dtype)
         if clip is not None and not clip > 0:
             raise ValueError(f"clip: expected a number above 0 or None, got {clip!r}")
         self.clip = clip
-        self.activations = activations(self.op, chosen or DEFAULTS[self.op])
+        self.activations = chosen(self.op, activations or DEFAULTS[self.op])
         self.state_size = {"h": hidden_size}
 
     def _held(self, a: Tensor) -> Tensor:
@@ -155,19 +155,6 @@ class OnnxRNNCell(OnnxCell):
     """
 
     op = "RNN"
-
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        *,
-        activations: Iterable[Any] | None = None,
-        clip: float | None = None,
-        bias: bool = True,
-        dtype: object = None,
-    ) -> None:
-        super().__init__(1, input_size, hidden_size, chosen=activations, clip=clip,
-                         bias=bias, dtype=dtype)  # fmt: skip
 
     def step(self, x: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
         """Map x (B, I), h (B, H) -> h' (B, H), h'."""
@@ -206,8 +193,8 @@ class OnnxLSTMCell(OnnxCell):
         dtype: object = None,
     ) -> None:
         coupled, peephole = flag("coupled", coupled), flag("peephole", peephole)
-        blocks = 3 if coupled else 4
-        super().__init__(blocks, input_size, hidden_size, chosen=activations, clip=clip,
+        blocks = self._blocks = 3 if coupled else 4
+        super().__init__(input_size, hidden_size, activations=activations, clip=clip,
                          bias=bias, dtype=dtype)  # fmt: skip
         H = hidden_size
         self.coupled = coupled
@@ -251,6 +238,7 @@ class OnnxGRUCell(OnnxCell):
     """
 
     op = "GRU"
+    _blocks = 3
 
     def __init__(
         self,
@@ -263,7 +251,7 @@ class OnnxGRUCell(OnnxCell):
         bias: bool = True,
         dtype: object = None,
     ) -> None:
-        super().__init__(3, input_size, hidden_size, chosen=activations, clip=clip,
+        super().__init__(input_size, hidden_size, activations=activations, clip=clip,
                          bias=bias, dtype=dtype)  # fmt: skip
         self.reset_after = flag("reset_after", reset_after)
         if not reset_after:

@@ -159,6 +159,21 @@ def integers(
     return given
 
 
+def embedded(model: Any, x: Any) -> Tensor:
+    """Return indices x (T, B) embedded by a model; features (T, B, I), where it has no embedding,
+    as they are. Raises as `integers`.
+    """
+    if model.embedding is None:
+        return engine.asarray(x, device=next(model.each_parameter()).device)
+    V, name = model.embedding.weight.shape[0], type(model).__name__
+    return model.embedding(integers(name, "x", x, "(T, B)", 2, vocabulary=V))  # type: ignore[no-any-return]
+
+
+def dropped(model: Any, x: Tensor) -> Tensor:
+    """Return x with the dropout of a model, while it trains."""
+    return engine.dropout(x, model.dropout) if model.training and model.dropout else x
+
+
 def advanced(
     cells: Sequence[Cell], x: Tensor, states: Sequence[Any], dropout: float = 0.0
 ) -> tuple[Tensor, list[Any]]:

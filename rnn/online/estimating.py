@@ -17,6 +17,7 @@ from rnn.cells import Cell
 from rnn.layers.recurrent import Recurrent
 from rnn.layers.truncation import KINDS, truncated
 from rnn.modules.module import Module
+from rnn.modules.values import or_zeros
 from rnn.online.influence import METHODS
 from rnn.online.steps import Loss, OnlineStep, cell_of, first_state, readout_parameters, steps
 
@@ -52,15 +53,18 @@ def estimate(
         for step in steps(cell, x, targets, loss, method=method, **options):
             total = {name: total[name] + g if name in total else g
                      for name, g in step.gradients.items()}  # fmt: skip
-        return total or {name: engine.zeros_like(w) for name, w in trained(cell, readout).items()}
+        return total or _by_name(None, trained(cell, readout))
     weights = trained(cell, readout)
     losses = [one for _, one in losses_of(cell, x, targets, loss, method=method, **options)]
-    whole = sum(losses[1:], losses[0]) if losses else None
-    if whole is None or not whole.requires_grad:
-        return {name: engine.zeros_like(w) for name, w in weights.items()}
-    found = engine.gradients(whole, list(weights.values()))
-    return {name: engine.zeros_like(w) if g is None else g
-            for (name, w), g in zip(weights.items(), found, strict=True)}  # fmt: skip
+    return _by_name(sum(losses[1:], losses[0]) if losses else None, weights)
+
+
+def _by_name(loss: Tensor | None, weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return the gradients of a loss, zeros where there is none."""
+    found: list[Tensor | None] = [None] * len(weights)
+    if loss is not None and loss.requires_grad:
+        found = engine.gradients(loss, list(weights.values()))
+    return dict(zip(weights, or_zeros(found, weights.values()), strict=True))
 
 
 def by_step(
@@ -73,12 +77,8 @@ def by_step(
     weights = trained(cell, options.get("readout"))
     found = losses_of(cell, x, targets, loss, method=method, **options)
     for t, (y, one) in enumerate(found):
-        grads: list[Tensor | None] = [None] * len(weights)
-        if one.requires_grad:
-            grads = engine.gradients(one, list(weights.values()))
-        named = {name: engine.zeros_like(w) if g is None else g
-                 for (name, w), g in zip(weights.items(), grads, strict=True)}  # fmt: skip
-        yield OnlineStep(t, one.item(), y.detach() if isinstance(y, Tensor) else y, named)
+        out = y.detach() if isinstance(y, Tensor) else y
+        yield OnlineStep(t, one.item(), out, _by_name(one, weights))
 
 
 def trained(cell: Cell | Recurrent, readout: Module | None = None) -> dict[str, Tensor]:

@@ -18,6 +18,7 @@ from engine.backends import HOST
 from engine.pytree import flatten
 from rnn.cells import Cell
 from rnn.cells.sizes import width
+from rnn.modules.values import or_zeros
 from rnn.wrappers.wrapper import joined, parts, with_parameters
 
 
@@ -65,8 +66,7 @@ class Linearizer:
         rows = (rebuild(own), tuple(before), tuple(weights), times)
         after = engine.scan(_OneRow(self), nothing, rows)[1]
         given = engine.gradients(list(after), [*before, *weights], _units(states, after))
-        found = [engine.zeros_like(one) if g is None else g
-                 for g, one in zip(given, (*before, *weights), strict=True)]  # fmt: skip
+        found = or_zeros(given, [*before, *weights])
         count = len(before)
         return Linearized(
             engine.reshape(side_by_side(found[:count], B * S, nothing), (B, S, S)),
@@ -195,6 +195,4 @@ def flat(
     gradients: Sequence[Tensor | None], parameters: Sequence[Tensor], like: Tensor
 ) -> Tensor:  # fmt: skip
     """Return gradients of parameters side by side (N,), zeros where there is none."""
-    given = [engine.zeros_like(x) if g is None else g
-             for g, x in zip(gradients, parameters, strict=True)]  # fmt: skip
-    return side_by_side([g[None] for g in given], 1, like)[0]
+    return side_by_side([g[None] for g in or_zeros(gradients, parameters)], 1, like)[0]

@@ -4,7 +4,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from engine.backends import Array
-from rnn.optim.base import Group, Optimizer, Slots, at_least_0, share, yes_or_no
+from engine.checks import probability
+from rnn.optim.base import Group, Optimizer, Slots, at_least_0, yes_or_no
 
 
 class Adagrad(Optimizer):
@@ -98,7 +99,7 @@ class Adadelta(Optimizer):
 
     def check(self, group: Group) -> None:
         at_least_0("Adadelta", group, "lr", "eps", "weight_decay")
-        share("Adadelta", group, "rho")
+        probability("Adadelta: rho", group["rho"])
         yes_or_no("Adadelta", group, "maximize")
 
     def slots(self, group: Group) -> dict[str, float]:
@@ -160,7 +161,7 @@ class RMSprop(Optimizer):
 
     def check(self, group: Group) -> None:
         at_least_0("RMSprop", group, "lr", "eps", "weight_decay", "momentum")
-        share("RMSprop", group, "alpha")
+        probability("RMSprop: alpha", group["alpha"])
         yes_or_no("RMSprop", group, "centered", "maximize")
 
     def slots(self, group: Group) -> dict[str, float]:

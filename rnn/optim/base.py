@@ -12,7 +12,7 @@ import engine
 from engine import Tensor
 from engine.backends import HOST, Array, on_device_of
 from engine.backends.numpy import quiet
-from engine.checks import flag, is_real, probability
+from engine.checks import flag, is_real
 from rnn.optim.flat import MASTER, Bucket, buckets, called
 
 Group = Mapping[str, Any]  # the settings of a group
@@ -285,8 +285,3 @@ def yes_or_no(kind: str, group: Group, *names: str) -> None:
     """Raise TypeError for settings that are not True or False."""
     for name in names:
         flag(f"{kind}: {name}", group[name])
-
-
-def share(kind: str, group: Group, name: str) -> None:
-    """Raise ValueError for a setting outside of [0, 1]."""
-    probability(f"{kind}: {name}", group[name])

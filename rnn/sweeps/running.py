@@ -13,7 +13,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import contextmanager, suppress
 from functools import partial
 from multiprocessing.connection import Connection
@@ -21,6 +21,7 @@ from multiprocessing.reduction import ForkingPickler
 from typing import Any
 
 import engine
+from engine.scan.c.division import cores
 from rnn.sweeps.trials import Trial, numbers
 from rnn.training.stopping import Interrupts
 
@@ -49,11 +50,6 @@ def check_picklable(train: Any) -> None:
             f"sweep: {own.__qualname__} was written in an interactive session, which other "
             f"processes cannot import; {FIX}"
         )
-
-
-def needs_pickle(executor: Any) -> bool:
-    """Return whether an executor may run a function in another process."""
-    return not isinstance(executor, ThreadPoolExecutor)
 
 
 def _function(train: Any) -> Any:
@@ -129,7 +125,7 @@ def processes(workers: int) -> Iterator[Executor]:
     """
     context = multiprocessing.get_context("spawn")
     ends, alive = context.Pipe(duplex=False)
-    threads = max(1, processors() // workers)
+    threads = max(1, cores() // workers)
     pool = ProcessPoolExecutor(workers, context, _begin, (ends, threads))
     try:
         yield pool
@@ -169,10 +165,3 @@ def _end_with(ends: Connection) -> None:
     os.kill(os.getpid(), signal.SIGTERM)  # `fit` then writes its checkpoint
     time.sleep(GRACE)
     os._exit(1)
-
-
-def processors() -> int:
-    """Return how many processors this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

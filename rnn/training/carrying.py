@@ -7,7 +7,7 @@ the states of its own rows. The axis of the rows in a leaf is the one that a lay
 
 from collections.abc import Mapping
 from itertools import count
-from typing import Any, NamedTuple
+from typing import Any
 
 import engine
 from engine import Tensor
@@ -79,12 +79,6 @@ OTHER = (
 )
 
 
-class Uncut(NamedTuple):
-    """A carried state of all rows: the axis of the rows in each leaf, None where nothing says."""
-
-    spread: dict[str, Any] | None
-
-
 def collected(run: Run) -> Collected:
     """Return the carried state of all rows as arrays by name, the plan of its pytree, and how it
     was spread over ranks; all ranks have to call this. Of one process the latter has only the axes
@@ -95,7 +89,7 @@ def collected(run: Run) -> Collected:
     arrays = {name: x.numpy() for name, x in tensors.items()}
     known = {name: axis for name, x in tensors.items() if (axis := row_axis(x)) is not None}
     if run.uncut is not None:
-        return arrays, plan, run.uncut.spread
+        return arrays, plan, run.uncut[0]
     if own is None or own.size == 1:
         return arrays, plan, {"axes": known, "rows": None} if known else None
     there = own.gather((arrays, plan, run.rows, known))
@@ -140,7 +134,7 @@ def taken(run: Run, plan: Any, arrays: dict[str, Array], spread: Any, device: st
         shape = arrays[f"{unknown[0]}@0"].shape
         raise ValueError(f"leaf {unknown[0]} of the carried state, {shape} on rank 0: "
                          f"{OTHER.format(len(rows))}")  # fmt: skip
-    uncut = None if alone or plan is None else Uncut(spread)
+    uncut = None if alone or plan is None else (spread,)
     return put_together(plan, arrays, device, axes), uncut
 
 

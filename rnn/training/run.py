@@ -145,7 +145,8 @@ class Run:
         self.rank = 0 if own.distributed is None else own.distributed.rank
         self.compared = False  # whether all ranks have been found to have the same first batch
         self.rows: Rows | None = None  # those of the last batch that are this rank's
-        self.uncut: Any = None  # how to cut `carried`, where it has the rows of all ranks
+        # The axes of the rows in `carried`, alone in a tuple, where it has those of all ranks.
+        self.uncut: tuple[dict[str, Any] | None] | None = None
         self.log = None if own.log is None or self.rank else Log(own.log)
 
     def stop(self, reason: str) -> None:
