@@ -22,7 +22,7 @@ from examples.data import TENTHS, Parts, dealt, filled, found
 from examples.layers import hide
 from rnn.data import Batch, Batches, Vocabulary, read_lines
 from rnn.models import Classifier, Sequential
-from rnn.modules.modes import evaluating
+from rnn.modules.module import evaluating
 from rnn.training import Accuracy, History
 
 FILES = ("rt-polarity.neg.gz", "rt-polarity.pos.gz")

@@ -29,7 +29,7 @@ from examples.command import positive
 from examples.data import Parts, dealt, filled, found
 from rnn.data import Batch, Batches, Vocabulary, pad_sequences, read_pairs
 from rnn.models import Attention, Decoder, Encoder, Seq2Seq, forcing_ratio
-from rnn.modules.modes import evaluating
+from rnn.modules.module import evaluating
 from rnn.training import Accuracy, History, bleu
 
 LIMIT = 20  # words of a translation

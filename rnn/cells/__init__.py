@@ -1,18 +1,14 @@
 """Cells: the equations of one step, a family a file or a room.
 
-`declaration.py`, `step.py` and `base.py` have the class of all of them, `pytorch.py` makes
-parameters as PyTorch's layers have them.
-Rooms: `memories/` (states that are matrices), `continuous/` (differential equations), `spiking/`.
+`declaration.py` and `base.py` have the class of all, and of those with PyTorch's parameters.
+Rooms: `linear/` (states that are linear in the one before), `memories/` (that are matrices).
 """
 
 from rnn.cells.base import Cell
 from rnn.cells.continuous import CfCCell, LMUCell, LTCCell, hippo
-from rnn.cells.elman import ElmanCell
+from rnn.cells.elman import ElmanCell, ElmanJordanCell, IndRNNCell, JordanCell, TextbookCell
 from rnn.cells.equations import latex
-from rnn.cells.gated import MinimalGatedCell, OneGateGRUCell, ResetBeforeGRUCell
-from rnn.cells.gru import GRUCell
-from rnn.cells.independent import IndRNNCell
-from rnn.cells.jordan import ElmanJordanCell, JordanCell
+from rnn.cells.gru import GRUCell, MinimalGatedCell, OneGateGRUCell, ResetBeforeGRUCell
 from rnn.cells.linear import (
     LRUCell,
     MambaCell,
@@ -24,13 +20,11 @@ from rnn.cells.linear import (
     S4DCell,
     SRUCell,
 )
-from rnn.cells.lstm import LSTMCell
-from rnn.cells.lstm_variants import CoupledLSTMCell, LayerNormLSTMCell, PeepholeLSTMCell
+from rnn.cells.lstm import CoupledLSTMCell, LayerNormLSTMCell, LSTMCell, PeepholeLSTMCell
 from rnn.cells.memories import DeltaNetCell, LinearAttentionCell, MLSTMCell
 from rnn.cells.reservoir import EchoStateCell
 from rnn.cells.slstm import SLSTMCell
 from rnn.cells.spiking import ALIFCell, LIFCell, spike
-from rnn.cells.textbook import TextbookCell
 
 __all__ = [
     "ALIFCell",

@@ -6,16 +6,17 @@ from typing import TYPE_CHECKING, Any
 
 import engine
 from engine import Tensor
+from engine.checks import flag
 from engine.pytree import Rebuild, flatten
 from engine.scan.repeated import repeated
 from engine.state import current
 from engine.stepping import stepping
-from rnn.cells.declaration import BaseCell
+from rnn.cells.declaration import BaseCell, Step
 from rnn.cells.equations import latex
 from rnn.cells.recording import recorded_step
 from rnn.cells.sizes import given
-from rnn.cells.step import Step
 from rnn.modules.calling import Back, HasStep
+from rnn.modules.module import parameter, positive
 
 
 class Cell(BaseCell):
@@ -121,3 +122,30 @@ def _place(state: Any, t: Any) -> dict[str, Any]:
     times = [node.scope.labels.get("t") for node in made if "state" in node.scope.labels]
     earlier = [own for own in times if isinstance(own, int)]
     return {"t": max(earlier) + 1 if earlier else t if isinstance(t, int) else 0}
+
+
+class PyTorchCell(Cell):
+    """Base class of cells with PyTorch's parameters, for any number of gates.
+
+    `weight_ih` (gates H, I), `weight_hh` (gates H, H), `bias_ih` and `bias_hh` (gates H,), all
+    uniform in +-1 / sqrt(H). `recurrent` is the width of the state that is fed back, H by default.
+    """
+
+    def __init__(
+        self,
+        gates: int,
+        input_size: int,
+        hidden_size: int,
+        *,
+        recurrent: int | None = None,
+        bias: bool,
+        dtype: object,
+    ) -> None:
+        positive(input_size=input_size, hidden_size=hidden_size)
+        bias = flag("bias", bias)
+        H, k = hidden_size, hidden_size**-0.5
+        self.input_size, self.hidden_size = input_size, hidden_size
+        self.weight_ih = parameter((gates * H, input_size), k, dtype=dtype)
+        self.weight_hh = parameter((gates * H, recurrent or H), k, dtype=dtype)
+        self.bias_ih = parameter((gates * H,), k, dtype=dtype) if bias else None
+        self.bias_hh = parameter((gates * H,), k, dtype=dtype) if bias else None

@@ -1,6 +1,6 @@
 """Declare a cell: the sizes of its states, its step, and what may be remembered of it.
 
-Below `step.py`, which makes of it what `engine.scan` asks for, and `base.py`, the class of cells.
+`Step` makes of it what `engine.scan` asks for. Below `base.py`, the class of cells.
 """
 
 from collections.abc import Callable, Mapping
@@ -11,6 +11,7 @@ from typing import Any
 
 import engine
 from engine import Tensor
+from engine.backends import HOST
 from rnn.cells.memory import OWN, Leaves, UnnameableError, alike, leaves, module_key
 from rnn.cells.sizes import units
 from rnn.modules.containers import PLAIN
@@ -28,7 +29,8 @@ class BaseCell(Module):
     state_size: dict[str, Any]
 
     # Whether `step` depends on nothing but its arguments and the attributes of the cell that are
-    # tensors, numbers or words. Then it is recorded once and not again at every call.
+    # tensors, numbers or words. Then it is recorded once and not again at every call. All steps
+    # that are written in this library do, unless they say otherwise.
     pure = False
     _memos: dict[Any, dict[Any, Any]]
     _depends: Any
@@ -38,7 +40,7 @@ class BaseCell(Module):
         """Have a class that writes its own `step` promise for itself that it is pure."""
         super().__init_subclass__(**options)
         if "step" in vars(cls) and "pure" not in vars(cls):
-            cls.pure = False
+            cls.pure = cls.__module__.partition(".")[0] == "rnn"
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the attributes for copies, which remember nothing yet."""
@@ -167,3 +169,67 @@ class BaseCell(Module):
 def _third(step: Callable[..., Any]) -> list[str]:
     """Return the third argument of a function and the fourth, which is a method's third."""
     return [*signature(step).parameters][2:4]
+
+
+class Step:
+    """``(state, inputs) -> (state, y)`` of a cell.
+
+    `inputs` is x; with `resets` (x, marks), where rows that are marked start over; for a cell that
+    takes the time (inputs, t). `memo` is what scan remembers of it, None for nothing;
+    ``__wrapped__`` has its equations, and `state_names` the names of what it returns.
+    """
+
+    __slots__ = ("__wrapped__", "cell", "memo", "resets", "state_names", "timed")
+
+    def __init__(self, cell: BaseCell, *, resets: bool = False, kind: str = "") -> None:
+        self.cell, self.resets = cell, resets
+        self.memo = memo = cell.memo((kind, resets))
+        if memo is None:
+            self.timed = cell.takes_time
+        else:  # which is empty again when anything of the cell has changed
+            if "timed" not in memo:
+                memo["timed"] = cell.takes_time
+            self.timed = memo["timed"]
+        self.__wrapped__ = cell.step
+        self.state_names = tuple(cell.state_size)
+
+    def __call__(self, state: Any, inputs: Any) -> tuple[Any, Any]:
+        x, t = inputs if self.timed else (inputs, None)
+        if self.resets:
+            x, marks = x
+            state = reset(self.cell, marks, state)
+        y, state = self.cell.stepped(x, state, t)
+        return state, y
+
+
+def reset(cell: BaseCell, marks: Any, state: Any) -> Any:
+    """Return a state that is the cell's initial one in the rows that are marked (B, 1)."""
+    states = state if isinstance(state, tuple) else (state,)
+    initial = (0.0,) * len(states)  # no more to compute where it is zeros
+    if not cell.starts_at_zero:
+        own = cell.zero_state(states[0].shape[0], like=states[0])
+        initial = own if isinstance(own, tuple) else (own,)
+    found = []
+    for x, new in zip(states, initial, strict=True):
+        own = marks if x.ndim == 2 else engine.reshape(marks, (-1, *(1,) * (x.ndim - 1)))
+        found.append(engine.where(own, new, x))
+    return tuple(found) if isinstance(state, tuple) else found[0]
+
+
+def borders(marks: Any, within: Any, present: Any, *, reverse: bool) -> Any:
+    """Return before which steps (T, B) a state is the initial one again, of arrays of booleans.
+
+    A border lies before the step that is marked; backward in time it is the step before it that
+    starts over. One at a step that a row lacks comes into force at the next step that it has, one
+    beyond its end nowhere.
+    """
+    xp = HOST.xp
+    marks = marks & within
+    if reverse:
+        marks = xp.concatenate([marks[1:], xp.zeros_like(marks[:1])])
+    found, waiting = xp.zeros_like(marks), xp.zeros(marks.shape[1:], dtype=bool)
+    for t in reversed(range(len(marks))) if reverse else range(len(marks)):
+        waiting = waiting | marks[t]
+        found[t] = waiting & present[t]
+        waiting &= ~present[t]
+    return found

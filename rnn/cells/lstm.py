@@ -1,10 +1,10 @@
-"""Long short-term memory. Source: Hochreiter and Schmidhuber, 1997, with the forget gate of
-Gers, Schmidhuber and Cummins, 2000.
+"""Long short-term memory and its variants. Source: Hochreiter and Schmidhuber, 1997, with the
+forget gate of Gers, Schmidhuber and Cummins, 2000.
 """
 
-from engine import Tensor, linear, no_grad, sigmoid, split, tanh
-from engine.checks import is_whole
-from rnn.cells.pytorch import PyTorchCell
+from engine import Tensor, layer_norm, linear, no_grad, sigmoid, split, tanh
+from engine.checks import flag, is_whole
+from rnn.cells.base import PyTorchCell
 from rnn.modules.module import parameter, positive
 
 State = tuple[Tensor, Tensor]
@@ -24,8 +24,6 @@ class LSTMCell(PyTorchCell):
     >>> c.shape
     (2, 5)
     """
-
-    pure = True
 
     def __init__(
         self,
@@ -72,4 +70,130 @@ class LSTMCell(PyTorchCell):
         h = o * tanh(c)
         if self.weight_hr is not None:
             h = linear(h, self.weight_hr)
+        return h, (h, c)
+
+
+class PeepholeLSTMCell(PyTorchCell):
+    """An LSTM with gates that see the cell: i and f the old c, o the new one.
+
+    i = sigma(a_i + p_i c), f = sigma(a_f + p_f c), c' = f c + i tanh(a_g),
+    h' = sigma(a_o + p_o c') tanh(c'). `weight_ch` holds the peepholes of i, f and o: (3, H), or
+    with `full` whole matrices (3H, H). All else as `LSTMCell`. Source: Gers, Schraudolph and
+    Schmidhuber, Learning precise timing with LSTM recurrent networks, 2002. Raises ValueError for
+    sizes below 1.
+
+    >>> import engine, rnn
+    >>> y, (h, c) = rnn.PeepholeLSTMCell(3, 5)(engine.ones((2, 3)))
+    >>> c.shape
+    (2, 5)
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        *,
+        full: bool = False,
+        bias: bool = True,
+        dtype: object = None,
+    ) -> None:
+        super().__init__(4, input_size, hidden_size, bias=bias, dtype=dtype)
+        H = hidden_size
+        self.full = flag("full", full)
+        self.weight_ch = parameter((3 * H, H) if full else (3, H), H**-0.5, dtype=dtype)
+        self.state_size = {"h": H, "c": H}
+
+    def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+        """Map x (B, I), h and c (B, H) -> h' (B, H), (h', c')."""
+        h, c = state
+        a = linear(x, self.weight_ih, self.bias_ih) + linear(h, self.weight_hh, self.bias_hh)
+        a_i, a_f, a_g, a_o = split(a, 4, axis=-1)
+        i = sigmoid(a_i + self._peep(0, c))
+        f = sigmoid(a_f + self._peep(1, c))
+        g = tanh(a_g)
+        c = f * c + i * g
+        o = sigmoid(a_o + self._peep(2, c))
+        h = o * tanh(c)
+        return h, (h, c)
+
+    def _peep(self, gate: int, c: Tensor) -> Tensor:
+        if not self.full:
+            return self.weight_ch[gate] * c
+        H = self.hidden_size
+        return linear(c, self.weight_ch[gate * H : (gate + 1) * H])
+
+
+class CoupledLSTMCell(PyTorchCell):
+    """An LSTM that forgets exactly as much as it takes in: i = 1 - f.
+
+    Gate order f, g, o: `weight_ih` (3H, I), `weight_hh` (3H, H), biases (3H,).
+
+    >>> import engine, rnn
+    >>> y, (h, c) = rnn.CoupledLSTMCell(3, 5)(engine.ones((2, 3)))
+    >>> c.shape
+    (2, 5)
+    """
+
+    def __init__(
+        self, input_size: int, hidden_size: int, *, bias: bool = True, dtype: object = None
+    ) -> None:
+        super().__init__(3, input_size, hidden_size, bias=bias, dtype=dtype)
+        self.state_size = {"h": hidden_size, "c": hidden_size}
+
+    def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+        """Map x (B, I), h and c (B, H) -> h' (B, H), (h', c')."""
+        h, c = state
+        a = linear(x, self.weight_ih, self.bias_ih) + linear(h, self.weight_hh, self.bias_hh)
+        a_f, a_g, a_o = split(a, 3, axis=-1)
+        f = sigmoid(a_f)
+        g = tanh(a_g)
+        o = sigmoid(a_o)
+        c = f * c + (1 - f) * g
+        h = o * tanh(c)
+        return h, (h, c)
+
+
+class LayerNormLSTMCell(PyTorchCell):
+    """An LSTM with pre-activations and cell normalised over the units.
+
+    a = LN(W_ih x) + LN(W_hh h) + b, c' = f c + i g, h' = o tanh(LN(c')). `gain_ih` and `gain_hh`
+    (4H,), `gain_c` and `bias_c` (H,); one bias (4H,). Source: Ba, Kiros and Hinton, Layer
+    normalization, 2016.
+
+    >>> import engine, rnn
+    >>> y, (h, c) = rnn.LayerNormLSTMCell(3, 5)(engine.ones((2, 3)))
+    >>> c.shape
+    (2, 5)
+    """
+
+    def __init__(
+        self, input_size: int, hidden_size: int, *, eps: float = 1e-5, dtype: object = None
+    ) -> None:
+        super().__init__(4, input_size, hidden_size, bias=False, dtype=dtype)
+        H = hidden_size
+        self.eps = eps
+        for name, width in (("gain_ih", 4 * H), ("gain_hh", 4 * H), ("gain_c", H)):
+            setattr(self, name, parameter((width,), 0.0, dtype=dtype, centre=1.0))
+        for name, width in (("bias", 4 * H), ("bias_c", H)):
+            setattr(self, name, parameter((width,), 0.0, dtype=dtype))
+        self.state_size = {"h": H, "c": H}
+
+    gain_ih: Tensor
+    gain_hh: Tensor
+    gain_c: Tensor
+    bias: Tensor
+    bias_c: Tensor
+
+    def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+        """Map x (B, I), h and c (B, H) -> h' (B, H), (h', c')."""
+        h, c = state
+        u = layer_norm(linear(x, self.weight_ih), self.gain_ih, self.bias, eps=self.eps)
+        a = u + layer_norm(linear(h, self.weight_hh), self.gain_hh, eps=self.eps)
+        a_i, a_f, a_g, a_o = split(a, 4, axis=-1)
+        i = sigmoid(a_i)
+        f = sigmoid(a_f)
+        g = tanh(a_g)
+        o = sigmoid(a_o)
+        c = f * c + i * g
+        h = o * tanh(layer_norm(c, self.gain_c, self.bias_c, eps=self.eps))
         return h, (h, c)

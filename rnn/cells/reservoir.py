@@ -28,8 +28,6 @@ class EchoStateCell(Cell):
     (2, 50)
     """
 
-    pure = True
-
     def __init__(
         self,
         input_size: int,

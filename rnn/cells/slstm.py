@@ -30,8 +30,6 @@ class SLSTMCell(Cell):
     (2, 4)
     """
 
-    pure = True
-
     def __init__(
         self,
         input_size: int,

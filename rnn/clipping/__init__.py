@@ -1,4 +1,4 @@
 """Clip gradients. Above `optim/flat.py`.
 
-Read `on_host.py`, `kernels.py` (CUDA), `on_device.py` and `clip.py`, which has the functions.
+Read `on_host.py`, `on_device.py` (CUDA) and `clip.py`, which has the functions.
 """

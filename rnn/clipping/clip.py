@@ -11,7 +11,7 @@ from engine.backends import HOST, NAMESPACES, Array, on_device_of
 from engine.backends.numpy import float64, quiet
 from engine.checks import flag, is_real
 from rnn.clipping import on_host as host
-from rnn.clipping.on_device import clip_norm, share_a_device
+from rnn.clipping.on_device import arrays, clip_norm, share_a_device
 from rnn.clipping.on_device import clip_value as clip_value_on_device
 from rnn.clipping.on_device import norm as norm_on_device
 from rnn.optim.flat import called, gathered, parts
@@ -121,7 +121,7 @@ def clip_grad_value(parameters: Iterable[Tensor] | Tensor, clip_value: float) ->
 
 def _norm_on_host(sorts: list[list[Tensor]], p: float) -> float | None:
     """Return the norm of many gradients by the host's kernels; None where they have none."""
-    if p != 2 or len(sorts) != 1 or not host.suited(grads := _arrays(sorts[0])):
+    if p != 2 or len(sorts) != 1 or not host.suited(grads := arrays(sorts[0])):
         return None
     found = host.norm(grads)
     return found if found is not None and math.isfinite(found) else None
@@ -134,7 +134,7 @@ def _clipped(own: list[Tensor], norm: float, bound: float) -> bool:
     share = bound / norm
     if share < float(HOST.xp.finfo(own[0].dtype).tiny):
         return False
-    flat = host.scaled(_arrays(own), share)
+    flat = host.scaled(arrays(own), share)
     if flat is None:
         return False
     _replace(own, flat)
@@ -165,15 +165,11 @@ def _scaled(flat: Array, max_norm: float, scale: float, root: float) -> Array:
     """Return `flat` times max_norm / (scale root), in two steps where digits would be lost."""
     share = max_norm / (scale * root)
     with on_device_of(flat):
-        return _times(flat, share, scale, max_norm / root)
-
-
-def _times(flat: Array, share: float, scale: float, rest: float) -> Array:
-    if flat.dtype.itemsize == 2:
-        return (flat.astype("float32") * share).astype(flat.dtype)
-    if share >= float(HOST.xp.finfo(flat.dtype).tiny):
-        return flat * share
-    return flat / scale * rest
+        if flat.dtype.itemsize == 2:
+            return (flat.astype("float32") * share).astype(flat.dtype)
+        if share >= float(HOST.xp.finfo(flat.dtype).tiny):
+            return flat * share
+        return flat / scale * (max_norm / root)
 
 
 def _top(flat: Array) -> float:
@@ -196,20 +192,15 @@ def _flat(sorts: list[list[Tensor]]) -> list[Flat]:
     """Return the gradients of each dtype and device in one array."""
     found = []
     for own in sorts:
-        grads = _arrays(own)
+        grads = arrays(own)
         with on_device_of(grads[0]):
             found.append((own, gathered(grads)))
     return found
 
 
-def _arrays(parameters: list[Tensor]) -> list[Array]:
-    """Return the gradients as arrays."""
-    return [x.grad.data for x in parameters]  # type: ignore[union-attr]
-
-
 def _replace(parameters: list[Tensor], flat: Array) -> None:
     """Give parameters their parts of a flat array as gradients."""
-    grads = _arrays(parameters)
+    grads = arrays(parameters)
     for x, part in zip(parameters, parts(flat, grads), strict=True):
         x.grad = Tensor(part)
 

@@ -47,34 +47,11 @@ def train(options: argparse.Namespace) -> int:
     by_first(ranks, lambda: _check_new(options.out))
     tokens = vocabulary_of(options.text, options.level, options.min_count, options.held_out,
                            encoding=options.encoding)  # fmt: skip
-    config = {
-        "level": options.level,
-        "vocabulary": described(tokens),
-        "cell": options.cell,
-        "hidden": options.hidden,
-        "layers": options.layers,
-        "embedding": embedding,
-        "dropout": float(options.dropout),
-        "tie": options.tie,
-        "text": str(Path(options.text).absolute()),
-        "encoding": options.encoding,
-        "sha256": digest(options.text),
-        "held_out": float(options.held_out),
-        "steps": options.steps,
-        "batch": options.batch,
-        "length": options.length,
-        "lr": float(options.lr),
-        "schedule": options.schedule,
-        "clip": float(options.clip),
-        "validate_every": options.validate_every,
-        "validate_steps": options.validate_steps,
-        "patience": options.patience,
-        "save_every": options.save_every,
-        "tensorboard": options.tensorboard,
-        "gradients": options.gradients,
-        "seed": options.seed,
-        "device": device,
-    }
+    own = {name: x for name, x in vars(options).items() if name not in ("verb", "out", "min_count")}
+    config = own | {
+        "vocabulary": described(tokens), "embedding": embedding, "device": device,
+        "text": str(Path(options.text).absolute()), "sha256": digest(options.text),
+    }  # fmt: skip
     return _run(config, options.out, options.text, options.steps, device, ranks)
 
 

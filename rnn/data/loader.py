@@ -4,6 +4,7 @@ Below the batches and streams.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from itertools import islice
 from typing import Any, Generic, NamedTuple, Self, TypeVar
 
@@ -21,7 +22,8 @@ class Loader(Advised, Generic[Item]):
     A loop over a loader reads one epoch, from its start; the next loop reads the next epoch if
     this one was read to its end, else the same once more. What an epoch holds follows from
     `engine.seed`, the loader's own `seed` and the number of the epoch. `state()` says at any time
-    which batch comes next, and the loop after `restore(state)` goes on there.
+    which batch comes next, and the loop after `restore(state)` goes on there. `forget_loop()` has a
+    loop that was broken off leave no trace in the state.
 
     >>> import rnn
     >>> class Pairs(rnn.data.Loader):
@@ -57,10 +59,8 @@ class Loader(Advised, Generic[Item]):
             yield batch
         self.epoch, self._position = epoch + 1, 0
 
-    def _drop_loop(self) -> None:
-        """Forget a loop that was broken off, such as ``next(iter(data))``: `state` says from here
-        on what the next loop does.
-        """
+    def forget_loop(self) -> None:
+        """Have `state` say where the next loop begins, after one that was broken off."""
         if not self._resumed:
             self._position = 0
 
@@ -133,6 +133,20 @@ class PlannedLoader(Loader[Item]):
 
     def _unread(self, epoch: int, start: int) -> Iterator[Unread]:
         return (Unread(self, plan, rows) for plan, rows in self._plans(epoch, start))
+
+
+@contextmanager
+def begun_at(data: Any, start: Any) -> Iterator[None]:
+    """Have a loop inside begin at a state of data; afterwards the next one begins as it would."""
+    # A state does not say whether the next loop begins there, and restore has it do so.
+    before, resumed = data.state(), isinstance(data, Loader) and data._resumed
+    data.restore(start)
+    try:
+        yield
+    finally:
+        data.restore(before)
+        if isinstance(data, Loader):
+            data._resumed = resumed
 
 
 def unread(data: Iterable[Any]) -> Iterator[Any]:

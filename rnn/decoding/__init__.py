@@ -6,8 +6,7 @@ Above the modules, below the models; all of it needs only a function that advanc
 from rnn.decoding.beam import Hypothesis, beam_search, length_penalty
 from rnn.decoding.ctc import ctc_beam_search, ctc_decode
 from rnn.decoding.sampling import generate, nucleus, sample, sample_rows, top_k
-from rnn.decoding.search import decode
-from rnn.decoding.streaming import Stream
+from rnn.decoding.streaming import Stream, decode
 
 __all__ = ["Hypothesis", "Stream", "beam_search", "ctc_beam_search", "ctc_decode",
            "decode", "generate", "length_penalty", "nucleus", "sample", "sample_rows",

@@ -1,4 +1,4 @@
-"""Beam search: the most probable sequences, several at once. Beside `search.py`.
+"""Beam search: the most probable sequences, several at once. Above `streaming.py`.
 
 Source: Wu et al., Google's neural machine translation system, 2016, for the length penalty.
 """

@@ -1,16 +1,18 @@
-"""Step by step: a model that is fed and draws with its state carried along. Above `sampling.py`.
+"""Decode step by step: a model that is fed and draws, with its state carried along, row by row.
 
 Every model that decodes has ``advance(indices (B,), state) -> (logits (B, V), state)``; greedy
-search, sampling, beams and streams need nothing else of it.
+search, sampling, beams and streams need nothing else of it. Above `sampling.py`.
 """
 
 from collections.abc import Callable, Iterator
+from itertools import islice
 from typing import Any
 
 import engine
 from engine import Tensor
 from engine.backends import HOST, Array
 from rnn.decoding.sampling import own_key, sample_rows
+from rnn.modules.module import positive
 
 Advance = Callable[[Any, Any], tuple[Tensor, Any]]
 
@@ -92,3 +94,35 @@ class Stream:
     def __iter__(self) -> Iterator[Array]:
         while not self.over:
             yield self.draw()
+
+
+def decode(
+    advance: Advance,
+    start: Any,
+    state: Any = None,
+    *,
+    end: int,
+    limit: int,
+    temperature: float = 0.0,
+    top_k: int | None = None,
+    top_p: float | None = None,
+    key: tuple[Any, ...] | None = None,
+) -> list[list[int]]:
+    """Return the indices of each row after `start` (B,), up to `end`, which is left out.
+
+    At most `limit` of them. Greedy by default; the settings are those of `Stream`. Raises
+    ValueError for a limit under 1, a start that is no integers (B,), an end that is no index of
+    the model, and where `sample` does.
+
+    >>> import engine
+    >>> from rnn.decoding import decode
+    >>> flat = engine.asarray([[0.0, 9.0]])
+    >>> decode(lambda i, state: (flat, state), [0], end=0, limit=3)
+    [[1, 1, 1]]
+    """
+    positive(limit=limit)
+    stream = Stream(
+        advance, state, temperature=temperature, top_k=top_k, top_p=top_p, end=end, key=key
+    )
+    drawn = [found.tolist() for found in islice(stream.feed(start), limit)]
+    return [list(row[: row.index(end)] if end in row else row) for row in zip(*drawn, strict=True)]

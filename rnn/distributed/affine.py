@@ -15,8 +15,7 @@ from engine import Tensor
 from engine.backends import HOST
 from rnn.distributed.communicator import Communicator
 from rnn.distributed.exchange import incoming, is_safe, place_of
-from rnn.distributed.links import copy_of, tied
-from rnn.distributed.sequences import agreed, numbered, shared
+from rnn.distributed.sequences import agreed, copy_of, numbered, shared, tied
 
 
 def affine_scan(

@@ -3,13 +3,16 @@
 A map of rank r takes the state before its stretch to that after it, h -> P h + s. `P` is
 (n, n, ...) for n states of an entry that go on together, `s` (n, ...); n is 1 where each entry goes
 on by itself. Maps are combined by doubling distances, as in Hillis and Steele, Data parallel
-algorithms, 1986, so a rank sends ceil(log2(N - 1)) + 1 messages. Works on arrays of the host. Below
-`affine.py` and `layers.py`.
+algorithms, 1986, so a rank sends ceil(log2(N - 1)) + 1 messages. Works on arrays of the host, and
+as an op with a derivative. Below `affine.py` and `layers.py`.
 """
 
 from typing import Any
 
+import engine
+from engine import Tensor
 from engine.backends import HOST
+from rnn.distributed.sequences import numbered, tied
 
 xp = HOST.xp
 
@@ -94,3 +97,33 @@ def _no_rank() -> int:
     from mpi4py import MPI
 
     return MPI.PROC_NULL
+
+
+def maps_before(
+    P: Tensor, s: Tensor, first: Tensor, *, communicator: Any, reverse: bool, of: int = 0
+) -> Tensor:
+    """Return the states (n, ...) before this rank's map h -> P h + s: P (n, n, ...), s (n, ...)."""
+    number = numbered(f"run_stretch, reverse={reverse}", communicator, of)
+    found: Tensor = _before(P, s, first, communicator=communicator, reverse=reverse, number=number)
+    return found
+
+
+def _maps(P: Any, s: Any, first: Any, *, communicator: Any, reverse: bool, number: int) -> Tensor:
+    found = chained(P.numpy(), s.numpy(), first.numpy(), communicator, reverse=reverse)
+    return engine.asarray(found, device=first.device)
+
+
+def _pulled(
+    g: Any, out: Any, P: Any, s: Any, first: Any, *, communicator: Any, reverse: bool, number: int
+) -> list[Any]:
+    """Return the gradients: what comes back to each end state is the transposed maps' scan."""
+    g = tied(g, out, P, s, first)
+    turned = engine.permute_dims(P, (1, 0, *range(2, P.ndim)))
+    back = maps_before(turned, g, engine.zeros_like(first), communicator=communicator,
+                       reverse=not reverse, of=number)  # fmt: skip
+    own = place_of(communicator, reverse=reverse) == 0
+    d_first = engine.sum(turned * back[None], axis=1) + g if own else engine.zeros_like(first)
+    return [back[:, None] * out[None], back, d_first]
+
+
+_before: Any = engine.custom_vjp(_maps, _pulled)

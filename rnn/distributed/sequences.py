@@ -1,12 +1,14 @@
-"""Check that all ranks call a scan over stretches of time alike, and cut a sequence into stretches.
+"""Check that all ranks call a scan over stretches of time alike; move tensors between ranks.
 
-Above `communicator.py`, below `affine.py` and `layers.py`.
+A sequence is cut into stretches here. A copy of one rank's tensor and the sum on one rank have
+derivatives, each the other. Above `communicator.py`, below `affine.py` and `layers.py`.
 """
 
 from collections.abc import Mapping
 from functools import cache
 from typing import Any, NamedTuple
 
+import engine
 from engine import Tensor
 from engine.backends import HOST
 from engine.state import current
@@ -156,3 +158,61 @@ def _told(name: str, sequences: Mapping[str, Tensor], init: Tensor) -> Told | st
     if len(kinds) > 1 or not kinds <= {"float32", "float64"}:
         return f"{name}: expected one dtype, float32 or float64, got {given}"
     return Told(shape[0], shape[1:], str(init.dtype), wanted_of(named))
+
+
+def copy_of(x: Any, *, communicator: Any, root: int, of: int = 0) -> Tensor:
+    """Return x of one rank, on all."""
+    number = numbered("copy_of", communicator, of)
+    found: Tensor = _copied(x, communicator=communicator, root=root, number=number)
+    return found
+
+
+def sum_on(x: Any, *, communicator: Any, root: int, of: int = 0) -> Tensor:
+    """Return the sum of the ranks' x on one rank, zeros on the others."""
+    number = numbered("sum_on", communicator, of)
+    found: Tensor = _added(x, communicator=communicator, root=root, number=number)
+    return found
+
+
+def _copy(x: Any, *, communicator: Any, root: int, number: int) -> Tensor:
+    found = x.numpy().copy()
+    communicator.Bcast(found, root=root)
+    return engine.asarray(found, device=x.device)
+
+
+def _sum(x: Any, *, communicator: Any, root: int, number: int) -> Tensor:
+    found = HOST.xp.zeros_like(x.numpy())
+    communicator.Reduce(x.numpy().copy(), found, root=root)
+    return engine.asarray(found, device=x.device)
+
+
+def _copy_back(g: Any, out: Any, x: Any, *, communicator: Any, root: int, number: int) -> Any:
+    return sum_on(tied(g, out, x), communicator=communicator, root=root, of=number)
+
+
+def _sum_back(g: Any, out: Any, x: Any, *, communicator: Any, root: int, number: int) -> Any:
+    return copy_of(tied(g, out, x), communicator=communicator, root=root, of=number)
+
+
+def tied(g: Tensor, *others: Tensor) -> Tensor:
+    """Return a gradient as one that depends on some tensors, with a derivative of zero.
+
+    Where the loss of one rank is linear its gradient is a constant, and that rank would leave out
+    the second derivative that others wait for.
+    """
+    found: Tensor = _tied(g, *others) if any(x.requires_grad for x in others) else g
+    return found
+
+
+def _same(g: Tensor, *others: Tensor) -> Tensor:
+    return g * 1.0
+
+
+def _to_first(g: Tensor, out: Tensor, first: Tensor, *others: Tensor) -> list[Tensor]:
+    return [g, *(engine.zeros_like(x) for x in others)]
+
+
+_tied: Any = engine.custom_vjp(_same, _to_first)
+
+_copied: Any = engine.custom_vjp(_copy, _copy_back)
+_added: Any = engine.custom_vjp(_sum, _sum_back)

@@ -6,8 +6,8 @@ import engine
 from engine import Tensor
 from engine.pytree import flatten
 from engine.state import current
+from rnn.cells.declaration import Step
 from rnn.cells.equations import named_ends
-from rnn.cells.step import Step
 from rnn.layers.recurrent import Recurrent, watching
 from rnn.modules.module import Module
 

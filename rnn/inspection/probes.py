@@ -17,6 +17,7 @@ from engine.state import using
 from rnn.cells.sizes import width
 from rnn.layers.truncation import time_axis
 from rnn.modules.module import Module
+from rnn.modules.values import or_zeros
 from rnn.wrappers.tap import Step, Tap
 from rnn.wrappers.wrapper import wrapped
 
@@ -227,9 +228,7 @@ def _jacobian(step: Step) -> Tensor:
     rows = []
     for unit in eye:
         found = engine.gradients(out, step.alone_before, engine.broadcast_to(unit, out.shape))
-        given = [engine.zeros_like(x) if g is None else g
-                 for x, g in zip(step.alone_before, found, strict=True)]  # fmt: skip
-        rows.append(engine.concat([_flat(g) for g in given], axis=-1))
+        rows.append(engine.concat([*map(_flat, or_zeros(found, step.alone_before))], axis=-1))
     return engine.stack(rows, axis=1)
 
 

@@ -6,8 +6,7 @@ from typing import Any, NamedTuple
 from engine.checks import is_whole
 from engine.random import random_state, set_random_state
 from engine.suggestions import kind_of
-from rnn.modules.modes import evaluating
-from rnn.modules.module import Module
+from rnn.modules.module import Module, evaluating
 from rnn.modules.printing import sizes
 
 HEADS = ("path", "class", "output", "parameters")

@@ -1,4 +1,4 @@
-"""Build modules from layers of Keras. Above `keras_config.py`, below `keras_models.py`.
+"""Build modules from layers of Keras. Above `keras_files.py`, below `keras_models.py`.
 
 A setting that is not known here is refused by name, unless it is off. Initialisers, regularisers
 and constraints act in training alone, and are left out.
@@ -9,7 +9,7 @@ from typing import Any
 
 from engine.backends import Array
 from rnn.cells import Cell, ElmanCell, GRUCell, LSTMCell, ResetBeforeGRUCell
-from rnn.interop.keras_config import Layer, layer
+from rnn.interop.keras_files import Layer, layer
 from rnn.interop.keras_layers import MERGES, KerasEmbedding, KerasMasking, KerasRecurrent
 from rnn.interop.keras_parts import ACTIVATIONS, NONLINEARITIES, Part
 from rnn.modules.feedforward import Dropout, Embedding, LayerNorm, Linear

@@ -11,8 +11,7 @@ from engine.backends import Array
 from rnn.interop.keras import fill
 from rnn.interop.keras_arrays import shapes_of, written
 from rnn.interop.keras_building import built
-from rnn.interop.keras_config import chain
-from rnn.interop.keras_files import read_file, write_file
+from rnn.interop.keras_files import chain, read_file, write_file
 from rnn.interop.keras_layers import KerasModel
 from rnn.interop.keras_parts import Part, keyed, parts
 from rnn.modules.module import Module
@@ -61,7 +60,8 @@ def import_keras(source: Any, *, dropout: bool = True) -> KerasModel:
         found = built(layer, saved.arrays, dropout=dropout, number=number)
         named[layer.key] = found.part
         if not layer.config.get("trainable", True):
-            _freeze(found.part)
+            for module in found.part.modules.values():
+                module.requires_grad_(False)
         steps += found.steps
         names += [layer.name, *[f"{layer.name}/activation"] * (len(found.steps) - 1)][
             : len(found.steps)
@@ -154,10 +154,3 @@ def _serialized(part: Part, name: str) -> dict[str, Any]:
 
 def _layer(kind: str, config: dict[str, Any]) -> dict[str, Any]:
     return {"module": "keras.layers", "class_name": kind, "config": config, "registered_name": None}
-
-
-def _freeze(part: Part) -> None:
-    """Have the parameters of a layer that is not trainable get no gradient."""
-    for module in part.modules.values():
-        for x in module.each_parameter():
-            x.requires_grad = False

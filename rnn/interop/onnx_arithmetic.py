@@ -3,7 +3,7 @@
 import math
 from typing import TYPE_CHECKING, Any
 
-from rnn.interop.onnx_sizes import NoEquivalentError
+from rnn.interop.onnx_steps import NoEquivalentError
 
 if TYPE_CHECKING:
     from rnn.interop.onnx_scopes import Scope

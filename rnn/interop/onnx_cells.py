@@ -1,18 +1,115 @@
 """The cells of ONNX's RNN, LSTM and GRU in full: any activations, clipping, coupled gates.
 
-Above the activations; `onnx_weights.py` makes these where none of the plain cells will do.
+Activations are known by name, with their alpha and beta. `onnx_weights.py` makes these cells where
+none of the plain ones will do.
 """
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
 
 import engine
 from engine import Tensor, linear, split
 from engine.checks import flag
+from rnn.cells.base import PyTorchCell
 from rnn.cells.lstm import State
-from rnn.cells.pytorch import PyTorchCell
-from rnn.interop.onnx_activations import DEFAULTS, activations
 from rnn.modules.module import parameter
+
+
+class Activation(NamedTuple):
+    """A function by ONNX's name, with the numbers that it takes."""
+
+    name: str
+    alpha: float | None = None
+    beta: float | None = None
+
+    def __call__(self, x: Tensor) -> Tensor:
+        given = [number for number in (self.alpha, self.beta) if number is not None]
+        return KINDS[self.name].function(x, *given)
+
+
+class Kind(NamedTuple):
+    """A function of x and the `takes` numbers alpha and beta, and what they are by default."""
+
+    function: Callable[..., Tensor]
+    takes: int = 0
+    default: tuple[float, ...] = ()
+
+
+# Affine, ScaledTanh and ThresholdedRelu have no default that the standard and its runtimes share.
+KINDS = {
+    "Sigmoid": Kind(engine.sigmoid),
+    "Tanh": Kind(engine.tanh),
+    "Relu": Kind(engine.relu),
+    "Softsign": Kind(lambda x: x / (1.0 + engine.abs(x))),
+    "Softplus": Kind(engine.softplus),
+    "LeakyRelu": Kind(engine.leaky_relu, 1, (0.01,)),
+    "Elu": Kind(engine.elu, 1, (1.0,)),
+    "ThresholdedRelu": Kind(lambda x, alpha: engine.where(x >= alpha, x, 0.0), 1),
+    "Affine": Kind(lambda x, alpha, beta: alpha * x + beta, 2),
+    "ScaledTanh": Kind(lambda x, alpha, beta: alpha * engine.tanh(beta * x), 2),
+    "HardSigmoid": Kind(
+        lambda x, alpha, beta: engine.clip(alpha * x + beta, 0.0, 1.0), 2, (0.2, 0.5)
+    ),
+}
+BY_LOWER_CASE = {name.lower(): name for name in KINDS}  # runtimes do not look at the case
+SIGMOID, TANH, RELU = Activation("Sigmoid"), Activation("Tanh"), Activation("Relu")
+DEFAULTS = {"RNN": (TANH,), "LSTM": (SIGMOID, TANH, TANH), "GRU": (SIGMOID, TANH)}
+
+
+def chosen(op: str, given: Iterable[Any]) -> tuple[Activation, ...]:
+    """Return the activations of one direction of an op: names, or tuples of a name, alpha and beta.
+    Raises ValueError for unknown names, another number of them, missing or too many numbers.
+    """
+    made = tuple(_activation(one) for one in given)
+    if len(made) != len(DEFAULTS[op]):
+        raise ValueError(f"{op}: expected {len(DEFAULTS[op])} activations, got {len(made)}")
+    return made
+
+
+def _activation(given: Any) -> Activation:
+    name, *numbers = (given,) if isinstance(given, str) else given
+    if str(name).lower() not in BY_LOWER_CASE:
+        raise ValueError(f"activation {name!r}: expected one of {list(KINDS)}")
+    name = BY_LOWER_CASE[name.lower()]
+    kind = KINDS[name]
+    told = [float(number) for number in numbers if number is not None]
+    told += kind.default[len(told) :]
+    if len(told) != kind.takes:
+        wanted = ("no numbers", "alpha", "alpha and beta")[kind.takes]
+        raise ValueError(f"activation {name}: takes {wanted}, got {told}")
+    return Activation(name, *told)
+
+
+def from_attributes(
+    names: Sequence[str], alphas: Sequence[float], betas: Sequence[float]
+) -> list[Activation]:
+    """Return ONNX's three attributes as one: each function takes its alphas and betas. Raises
+    ValueError for unknown names and where numbers are missing or left over.
+    """
+    waiting = [list(alphas), list(betas)]
+    made = []
+    for name in names:
+        kind = KINDS.get(BY_LOWER_CASE.get(name.lower(), ""))
+        numbers = []
+        for place in range(kind.takes if kind else 0):  # unknown names are refused below
+            if waiting[place]:
+                numbers.append(waiting[place].pop(0))
+            elif kind and kind.default:
+                numbers.append(kind.default[place])
+        made.append(_activation((name, *numbers)))
+    if waiting[0] or waiting[1]:
+        left = f"activation_alpha {waiting[0]}, activation_beta {waiting[1]}"
+        raise ValueError(f"numbers that no activation of {list(names)} takes: {left}")
+    return made
+
+
+def to_attributes(made: Sequence[Activation]) -> dict[str, Any]:
+    """Return ONNX's attributes for these activations."""
+    told: dict[str, Any] = {"activations": [one.name for one in made]}
+    alphas = [one.alpha for one in made if one.alpha is not None]
+    betas = [one.beta for one in made if one.beta is not None]
+    told |= {"activation_alpha": alphas} if alphas else {}
+    return told | ({"activation_beta": betas} if betas else {})
 
 
 class OnnxCell(PyTorchCell):
@@ -23,23 +120,23 @@ class OnnxCell(PyTorchCell):
     """
 
     op: str
+    _blocks = 1  # of rows, one a gate
 
     def __init__(
         self,
-        blocks: int,
         input_size: int,
         hidden_size: int,
         *,
-        chosen: Iterable[Any] | None,
-        clip: float | None,
-        bias: bool,
-        dtype: object,
+        activations: Iterable[Any] | None = None,
+        clip: float | None = None,
+        bias: bool = True,
+        dtype: object = None,
     ) -> None:
-        super().__init__(blocks, input_size, hidden_size, bias=bias, dtype=dtype)
+        super().__init__(self._blocks, input_size, hidden_size, bias=bias, dtype=dtype)
         if clip is not None and not clip > 0:
             raise ValueError(f"clip: expected a number above 0 or None, got {clip!r}")
         self.clip = clip
-        self.activations = activations(self.op, chosen or DEFAULTS[self.op])
+        self.activations = chosen(self.op, activations or DEFAULTS[self.op])
         self.state_size = {"h": hidden_size}
 
     def _held(self, a: Tensor) -> Tensor:
@@ -57,20 +154,7 @@ class OnnxRNNCell(OnnxCell):
     (2, 5)
     """
 
-    op, pure = "RNN", True
-
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        *,
-        activations: Iterable[Any] | None = None,
-        clip: float | None = None,
-        bias: bool = True,
-        dtype: object = None,
-    ) -> None:
-        super().__init__(1, input_size, hidden_size, chosen=activations, clip=clip,
-                         bias=bias, dtype=dtype)  # fmt: skip
+    op = "RNN"
 
     def step(self, x: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
         """Map x (B, I), h (B, H) -> h' (B, H), h'."""
@@ -94,7 +178,7 @@ class OnnxLSTMCell(OnnxCell):
     ((15, 3), (2, 5))
     """
 
-    op, pure = "LSTM", True
+    op = "LSTM"
 
     def __init__(
         self,
@@ -109,8 +193,8 @@ class OnnxLSTMCell(OnnxCell):
         dtype: object = None,
     ) -> None:
         coupled, peephole = flag("coupled", coupled), flag("peephole", peephole)
-        blocks = 3 if coupled else 4
-        super().__init__(blocks, input_size, hidden_size, chosen=activations, clip=clip,
+        blocks = self._blocks = 3 if coupled else 4
+        super().__init__(input_size, hidden_size, activations=activations, clip=clip,
                          bias=bias, dtype=dtype)  # fmt: skip
         H = hidden_size
         self.coupled = coupled
@@ -153,7 +237,8 @@ class OnnxGRUCell(OnnxCell):
     (2, 5)
     """
 
-    op, pure = "GRU", True
+    op = "GRU"
+    _blocks = 3
 
     def __init__(
         self,
@@ -166,7 +251,7 @@ class OnnxGRUCell(OnnxCell):
         bias: bool = True,
         dtype: object = None,
     ) -> None:
-        super().__init__(3, input_size, hidden_size, chosen=activations, clip=clip,
+        super().__init__(input_size, hidden_size, activations=activations, clip=clip,
                          bias=bias, dtype=dtype)  # fmt: skip
         self.reset_after = flag("reset_after", reset_after)
         if not reset_after:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from engine.backends import Array
-from rnn.interop.onnx_activations import DEFAULTS, Activation, activations, from_attributes
+from rnn.interop.onnx_cells import DEFAULTS, Activation, chosen, from_attributes
 from rnn.interop.onnx_plumbing import (
     FILLING,
     INPUT,
@@ -193,7 +193,7 @@ def _node(op: str, told: Mapping[str, Any], weights: Mapping[str, Array], where:
     if counts.get(direction) != count:
         raise ValueError(f"import_onnx: {where}: {direction!r} with weights for {count} directions")
     try:
-        chosen = _activations(op, told, count)
+        own = _activations(op, told, count)
     except ValueError as error:
         raise ValueError(f"import_onnx: {where}: {error}") from error
     parts = [
@@ -203,7 +203,7 @@ def _node(op: str, told: Mapping[str, Any], weights: Mapping[str, Array], where:
             weights["R"][number],
             weights["B"][number] if "B" in weights else None,
             weights["P"][number] if "P" in weights else None,
-            chosen[number],
+            own[number],
             told.get("clip"),
             bool(told.get("input_forget", 0)),
             bool(told.get("linear_before_reset", 0)),
@@ -224,7 +224,7 @@ def _activations(op: str, told: Mapping[str, Any], count: int) -> list[tuple[Act
     each = len(DEFAULTS[op])
     if len(made) != count * each:
         raise ValueError(f"expected {count * each} activations, got {len(made)}")
-    return [activations(op, made[k * each : (k + 1) * each]) for k in range(count)]
+    return [chosen(op, made[k * each : (k + 1) * each]) for k in range(count)]
 
 
 def _text(x: bytes | str) -> str:

@@ -15,16 +15,23 @@ from engine.pytree import flatten
 from engine.registry import RECORDING
 from engine.scan.body import leaf
 from engine.scan.whole import Whole, record_model
-from rnn.cells.step import Step as CellStep
+from rnn.cells.declaration import Step as CellStep
 from rnn.interop.blocks import xp
 from rnn.interop.onnx_operators import rule_of, write
 from rnn.interop.onnx_scopes import Scope, Shared
-from rnn.interop.onnx_sizes import NoEquivalentError, Size, Sizes, Spec, UnknownSizeError, spec
-from rnn.interop.onnx_steps import Step, laid_over
+from rnn.interop.onnx_steps import (
+    NoEquivalentError,
+    Size,
+    Sizes,
+    Spec,
+    Step,
+    UnknownSizeError,
+    laid_over,
+    spec,
+)
 from rnn.interop.onnx_weights import Direction, written
 from rnn.interop.onnx_writing import IR, OPSET, attributes_of
-from rnn.modules.modes import evaluating
-from rnn.modules.module import Module
+from rnn.modules.module import Module, evaluating
 
 
 def whole_model(
@@ -53,7 +60,7 @@ def whole_model(
         raise TypeError(f"{where} cannot be written: {_reason(error)}") from None
     except (NoEquivalentError, UnknownSizeError) as error:
         raise type(error)(f"{where}: ONNX has no equivalent here: {error}") from None
-    return _finished(shared, top, results, _output_names(outputs, records[0][1]))
+    return _finished(shared, top, results, _output_names(outputs, records[0][1], specs))
 
 
 def _reason(error: NotRecordableError) -> str:
@@ -227,7 +234,9 @@ def _scan(scope: Scope, step: Step, wholes: Sequence[Whole]) -> list[str]:
 # ---- the model
 
 
-def _output_names(given: Sequence[str] | None, pytree: Any) -> list[str]:
+def _output_names(
+    given: Sequence[str] | None, pytree: Any, inputs: Mapping[str, Spec]
+) -> list[str]:
     """Return the names of the outputs: those given, or y with the place in what comes back."""
     found: list[str] = []
 
@@ -242,13 +251,17 @@ def _output_names(given: Sequence[str] | None, pytree: Any) -> list[str]:
             found.append(name)
 
     walk("y", pytree)
-    if given is None:
-        return found
-    if len(given) != len(found):
+    if given is not None and len(given) != len(found):
         raise ValueError(
             f"export_onnx: {len(given)} names for {len(found)} outputs ({', '.join(found)})"
         )
-    return list(given)
+    names = found if given is None else list(given)
+    if twice := [name for place, name in enumerate(names) if name in (*inputs, *names[:place])]:
+        raise ValueError(
+            f"export_onnx: the output {twice[0]!r} has the name of another value; give the "
+            f"outputs names of their own: outputs=[...], {len(found)} of them"
+        )
+    return names
 
 
 def _finished(shared: Shared, top: Scope, results: Any, names: Sequence[str]) -> Any:

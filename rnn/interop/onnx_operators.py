@@ -8,11 +8,9 @@ from collections.abc import Callable
 
 import engine
 from rnn.interop.onnx_arithmetic import ARITHMETIC
-from rnn.interop.onnx_arranging import ARRANGING
-from rnn.interop.onnx_getting import FIRST, LAST, got
+from rnn.interop.onnx_arranging import ARRANGING, FIRST, LAST, got
 from rnn.interop.onnx_scopes import Scope
-from rnn.interop.onnx_sizes import NoEquivalentError
-from rnn.interop.onnx_steps import Step
+from rnn.interop.onnx_steps import NoEquivalentError, Step
 
 # One operator on inputs of the dtype of the result.
 PLAIN = {

@@ -12,8 +12,7 @@ from engine.backends import HOST, Array
 from engine.backends.abstract import AbstractArray
 from engine.node import Node
 from rnn.interop.onnx_plumbing import package
-from rnn.interop.onnx_sizes import Inverse, NoEquivalentError, Size, Sizes, Spec
-from rnn.interop.onnx_steps import Literal, Step
+from rnn.interop.onnx_steps import Inverse, Literal, NoEquivalentError, Size, Sizes, Spec, Step
 
 xp: Any = HOST.xp
 

@@ -19,8 +19,17 @@ from rnn.cells import (
     ResetBeforeGRUCell,
 )
 from rnn.interop.blocks import assign, gates, keep_old, xp
-from rnn.interop.onnx_activations import DEFAULTS, RELU, SIGMOID, TANH, Activation
-from rnn.interop.onnx_cells import OnnxCell, OnnxGRUCell, OnnxLSTMCell, OnnxRNNCell
+from rnn.interop.onnx_cells import (
+    DEFAULTS,
+    RELU,
+    SIGMOID,
+    TANH,
+    Activation,
+    OnnxCell,
+    OnnxGRUCell,
+    OnnxLSTMCell,
+    OnnxRNNCell,
+)
 
 BLOCKS = {"RNN": 1, "LSTM": 4, "GRU": 3}
 ELMAN: dict[Any, Activation] = {

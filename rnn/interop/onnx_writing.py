@@ -3,7 +3,7 @@
 from typing import Any
 
 from rnn.interop.blocks import xp
-from rnn.interop.onnx_activations import DEFAULTS, to_attributes
+from rnn.interop.onnx_cells import DEFAULTS, to_attributes
 from rnn.interop.onnx_plumbing import package
 from rnn.interop.onnx_weights import Direction
 

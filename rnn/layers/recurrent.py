@@ -12,8 +12,8 @@ from engine.scan.padding import read_lengths
 from engine.stepping import stepping
 from engine.suggestions import kind_of
 from rnn.cells.base import Cell
+from rnn.cells.declaration import Step, borders, reset
 from rnn.cells.sizes import given
-from rnn.cells.step import Step, borders, reset
 from rnn.layers.packing import is_packed, over_packed
 from rnn.layers.row_axes import with_row_axis
 from rnn.modules.calling import Found, HasStep

@@ -136,12 +136,9 @@ class SpanCounts:
 
     def merge(self, other: "SpanCounts") -> None:
         """Count what the other has counted too."""
-        for mine, more in (
-            (self.gold, other.gold),
-            (self.found, other.found),
-            (self.correct, other.correct),
-        ):
-            mine.update(more)
+        self.gold.update(other.gold)
+        self.found.update(other.found)
+        self.correct.update(other.correct)
         self.tags += other.tags
         self.right_tags += other.right_tags
 

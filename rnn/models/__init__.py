@@ -5,21 +5,17 @@ from typing import TYPE_CHECKING
 from engine.suggestions import teller
 from rnn.instead import NAMES
 from rnn.models.attention import Attention, Memory
-from rnn.models.captioner import Captioner
 from rnn.models.classifier import Classifier
 from rnn.models.crf import CRF
 from rnn.models.decoder import Decoded, Decoder, DecoderState
 from rnn.models.encoder import Encoder
 from rnn.models.language_model import LanguageModel
-from rnn.models.reservoir import EchoStateNetwork
-from rnn.models.ridge import ridge
-from rnn.models.scheduled_sampling import forcing_ratio
-from rnn.models.seq2seq import Seq2Seq
+from rnn.models.reservoir import EchoStateNetwork, ridge
+from rnn.models.seq2seq import Bridge, Captioner, Seq2Seq
 from rnn.models.sequential import Sequential
 from rnn.models.stacks import detached
-from rnn.models.state_projection import Bridge
 from rnn.models.tagger import CharacterEncoder, Tagger
-from rnn.models.teacher_forcing import OutputRecurrent, forced
+from rnn.models.teacher_forcing import OutputRecurrent, forced, forcing_ratio
 
 __all__ = [
     "CRF",

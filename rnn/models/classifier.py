@@ -8,11 +8,16 @@ from engine.backends import Array
 from engine.scan.padding import read_lengths
 from rnn.layers.recurrent import Checkpoint
 from rnn.models.blocks import Make
-from rnn.models.own_layers import OwnLayers
-from rnn.models.stacks import integers, made_layer, optional_embedding, sequence_mask
+from rnn.models.stacks import (
+    OwnLayers,
+    dropped,
+    embedded,
+    made_layer,
+    optional_embedding,
+    sequence_mask,
+)
 from rnn.modules.feedforward import Linear
-from rnn.modules.modes import evaluating
-from rnn.modules.module import Module, positive, probability
+from rnn.modules.module import Module, evaluating, positive, probability
 
 POOLINGS = ("last", "mean", "max")
 
@@ -67,11 +72,7 @@ class Classifier(Module):
 
     def forward(self, x: Any, lengths: Any = None) -> Tensor:
         name = type(self).__name__
-        if self.embedding is None:
-            x = engine.asarray(x, device=self.head.weight.device)
-        else:
-            V = self.embedding.weight.shape[0]
-            x = self.embedding(integers(name, "x", x, "(T, B)", 2, vocabulary=V))
+        x = embedded(self, x)
         if lengths is not None:
             ends = read_lengths(name, lengths, *x.shape[:2])
             known = not isinstance(ends, Tensor)  # of a model that is recorded there are no numbers
@@ -81,10 +82,7 @@ class Classifier(Module):
                     "outputs is undefined; leave such a row out, or take pooling='last'"
                 )
         y, state = self.recurrent(x, lengths=lengths)
-        pooled = self._pooled(y, state, lengths)
-        if self.training and self.dropout:
-            pooled = engine.dropout(pooled, self.dropout)
-        return self.head(pooled)
+        return self.head(dropped(self, self._pooled(y, state, lengths)))
 
     def _pooled(self, y: Tensor, state: Any, lengths: Any) -> Tensor:
         """Return the outputs (T, B, H) and the final states as one vector a row (B, H)."""

@@ -15,8 +15,8 @@ from engine.stepping import stepping
 from rnn.layers.recurrent import Checkpoint
 from rnn.models.attention import Attention, Memory
 from rnn.models.blocks import Make
-from rnn.models.scheduled_sampling import Feedback
-from rnn.models.stacks import advanced, checked_states, integers, made_cells, tie
+from rnn.models.stacks import advanced, checked_states, dropped, integers, made_cells, tie
+from rnn.models.teacher_forcing import Feedback
 from rnn.modules.feedforward import Embedding, Linear
 from rnn.modules.module import Module, positive, probability
 
@@ -233,7 +233,7 @@ class Decoder(Module):
 
     def _known(self, inputs: Tensor, state: DecoderState) -> Decoded:
         """Run with teacher forcing: all inputs are known, so only what recurs goes step by step."""
-        xs = self._dropped(self.embedding(inputs))
+        xs = dropped(self, self.embedding(inputs))
         memory = state.memory
         # Attention that is not fed back waits for no step, unless each step is to be seen.
         later = self.attend == "after" and not self.input_feeding and not stepping().explicit
@@ -249,7 +249,7 @@ class Decoder(Module):
         )
         if later and memory is not None:
             hs, weights = self._attended(hs, memory)
-        logits = self.head(self._dropped(hs))
+        logits = self.head(dropped(self, hs))
         return Decoded(logits, DecoderState(cells, feed, memory), weights)
 
     def _own(self, inputs: Tensor, state: DecoderState, choice: Feedback) -> Decoded:
@@ -258,9 +258,9 @@ class Decoder(Module):
 
         def step(before: Any, x: Any) -> tuple[Any, Any]:
             (cells, feed, own), (given, coin, mark) = before, x
-            fed = self._dropped(self.embedding(engine.where(coin, given, own)))
+            fed = dropped(self, self.embedding(engine.where(coin, given, own)))
             h, cells, weights = self._step(fed, cells, feed, state.memory, dropout)
-            logits = self.head(self._dropped(h))
+            logits = self.head(dropped(self, h))
             own = choice(logits, mark)
             return (cells, h if self.input_feeding else None, own), (logits, weights)
 
@@ -271,9 +271,6 @@ class Decoder(Module):
             step, first, xs, checkpoint=self.checkpoint
         )
         return Decoded(logits, DecoderState(cells, feed, state.memory), weights)
-
-    def _dropped(self, x: Tensor) -> Tensor:
-        return engine.dropout(x, self.dropout) if self.training and self.dropout else x
 
 
 def _check_order(attend: str, attention: Attention | None, input_feeding: bool | None) -> None:

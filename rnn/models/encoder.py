@@ -7,7 +7,7 @@ from engine import Tensor
 from engine.scan.padding import read_lengths
 from rnn.layers.recurrent import Checkpoint
 from rnn.models.blocks import Make
-from rnn.models.stacks import integers, made_layer, optional_embedding
+from rnn.models.stacks import dropped, embedded, made_layer, optional_embedding
 from rnn.modules.module import Module, positive, probability
 
 
@@ -57,16 +57,10 @@ class Encoder(Module):
 
     def forward(self, x: Any, lengths: Any = None) -> tuple[Tensor, list[Any]]:
         with engine.scope(block="encoder"):
-            if self.embedding is None:
-                x = engine.asarray(x, device=self.recurrent.parameters()[0].device)
-            else:
-                V = self.embedding.weight.shape[0]
-                x = self.embedding(integers("Encoder", "x", x, "(T, B)", 2, vocabulary=V))
+            x = embedded(self, x)
             if lengths is not None:
                 read_lengths("Encoder", lengths, *x.shape[:2])
-            if self.training and self.dropout:
-                x = engine.dropout(x, self.dropout)
-            outputs, final = self.recurrent(x, lengths=lengths)
+            outputs, final = self.recurrent(dropped(self, x), lengths=lengths)
             return outputs, self._by_layer(final)
 
     def _by_layer(self, final: Any) -> list[Any]:

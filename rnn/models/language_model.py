@@ -14,6 +14,8 @@ from rnn.models.stacks import (
     advanced,
     checked_states,
     detached,
+    dropped,
+    embedded,
     integers,
     made_cells,
     masked_loss,
@@ -66,10 +68,8 @@ class LanguageModel(Module):
             tie(name, self.embedding, self.head)
 
     def forward(self, x: Any, state: Any = None, *, resets: Any = None) -> tuple[Tensor, Any]:
-        V = self.embedding.weight.shape[0]
-        given = integers(type(self).__name__, "x", x, "(T, B)", 2, vocabulary=V)
-        y, state = self.recurrent(self._dropped(self.embedding(given)), state, resets=resets)
-        return self.head(self._dropped(y)), state
+        y, state = self.recurrent(dropped(self, embedded(self, x)), state, resets=resets)
+        return self.head(dropped(self, y)), state
 
     def loss(self, x: Any, y: Any, state: Any = None, *, resets: Any = None) -> tuple[Tensor, Any]:
         """Return the mean loss of x (T, B) against y (T, B), in nats, and the state after them.
@@ -120,6 +120,3 @@ class LanguageModel(Module):
         )
         stream.feed(integers(where, "prompt", tokens, "(T,)", 1).reshape((-1, 1)))
         return (int(row[0]) for row in stream)
-
-    def _dropped(self, x: Tensor) -> Tensor:
-        return engine.dropout(x, self.dropout) if self.training and self.dropout else x

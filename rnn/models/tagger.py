@@ -10,10 +10,9 @@ from rnn.layers.recurrent import Checkpoint
 from rnn.models.blocks import Make
 from rnn.models.classifier import last_outputs
 from rnn.models.crf import CRF
-from rnn.models.stacks import integers, made_layer, masked_loss, sequence_mask
+from rnn.models.stacks import dropped, embedded, integers, made_layer, masked_loss, sequence_mask
 from rnn.modules.feedforward import Embedding, Linear
-from rnn.modules.modes import evaluating
-from rnn.modules.module import Module, positive, probability
+from rnn.modules.module import Module, evaluating, positive, probability
 
 
 class CharacterEncoder(Module):
@@ -122,11 +121,9 @@ class Tagger(Module):
 
     def forward(self, x: Any, lengths: Any = None, spelling: Any = None) -> Tensor:
         name = type(self).__name__
-        V = self.embedding.weight.shape[0]
-        given = integers(name, "x", x, "(T, B)", 2, vocabulary=V)
+        words = embedded(self, x)
         if lengths is not None:
-            read_lengths(name, lengths, *given.shape)
-        words = self.embedding(given)
+            read_lengths(name, lengths, *words.shape[:2])
         if self.characters is not None:
             if spelling is None:
                 raise ValueError(
@@ -138,8 +135,8 @@ class Tagger(Module):
                 f"{name}: spelling is given, and no character encoder to read it; make the model "
                 "with characters=CharacterEncoder(...)"
             )
-        y, _ = self.recurrent(self._dropped(words), lengths=lengths)
-        return self.head(self._dropped(y))
+        y, _ = self.recurrent(dropped(self, words), lengths=lengths)
+        return self.head(dropped(self, y))
 
     def loss(self, x: Any, lengths: Any, y: Any, spelling: Any = None) -> Tensor:
         """Return the mean loss per tag of y (T, B), in nats; with a CRF the mean per sequence.
@@ -163,9 +160,6 @@ class Tagger(Module):
             if lengths is None:
                 return best.numpy()
             return engine.where(sequence_mask(lengths, best.shape[0], best.device), best, 0).numpy()
-
-    def _dropped(self, x: Tensor) -> Tensor:
-        return engine.dropout(x, self.dropout) if self.training and self.dropout else x
 
 
 def _ends(where: str, y: Any, lengths: Any, pad: int) -> Array:

@@ -4,7 +4,8 @@ A module's name is the attribute that its parent holds it by; calling it opens a
 name, which is how every node knows the module that made it.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Self
 
@@ -179,3 +180,39 @@ def _is_floating(dtype: Any) -> bool:
         return engine.isdtype(dtype, "real floating")
     except TypeError:  # no dtype at all
         return False
+
+
+@contextmanager
+def kept_modes(module: Module) -> Iterator[None]:
+    """Leave every module in the mode that it had before, also after an error inside."""
+    modes = [(one, one.training) for one in module.modules()]
+    try:
+        yield
+    finally:
+        for one, mode in modes:
+            one.training = mode
+
+
+@contextmanager
+def evaluating(module: Module) -> Iterator[None]:
+    """Evaluate a module inside: in evaluation mode, with nothing recorded for gradients."""
+    with kept_modes(module), engine.no_grad():
+        module.eval()
+        yield
+
+
+def wake(model: Module) -> None:
+    """Switch a model that is in evaluation mode to training, but for its frozen parts. A model that
+    trains already is left as it is: parts in evaluation mode were meant to be.
+    """
+    if not model.training:
+        _wake(model)
+
+
+def _wake(module: Module) -> None:
+    parameters = module.parameters()
+    if parameters and not any(x.requires_grad for x in parameters):
+        return
+    module.training = True
+    for child in module.children():
+        _wake(child)

@@ -1,6 +1,6 @@
 """Check settings and indices of modules by one rule each; draw parameters. Below `module.py`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
 
@@ -68,6 +68,11 @@ def lowest(m: Tensor) -> Tensor:
     """Return a tensor like m of numbers far below all exponents, and far above -infinity."""
     least = float(engine.finfo(m.dtype).min) / 4
     return engine.full(m.shape, least, dtype=m.dtype, device=m.device, name=m.node.name)
+
+
+def or_zeros(gradients: Iterable[Tensor | None], like: Iterable[Tensor]) -> list[Tensor]:
+    """Return gradients, zeros like the tensors in the place of none."""
+    return [engine.zeros_like(x) if g is None else g for g, x in zip(gradients, like, strict=True)]
 
 
 def positive(**sizes: Any) -> None:

@@ -1,6 +1,12 @@
-"""Estimate a gradient through time by a method's name. Above `steps.py` and `layers`."""
+"""Estimate a gradient through time by a method's name; hold methods against the true gradient.
 
-from collections.abc import Iterator
+Above `steps.py` and `layers`.
+"""
+
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from time import perf_counter
 from typing import Any
 
 import engine
@@ -11,6 +17,7 @@ from rnn.cells import Cell
 from rnn.layers.recurrent import Recurrent
 from rnn.layers.truncation import KINDS, truncated
 from rnn.modules.module import Module
+from rnn.modules.values import or_zeros
 from rnn.online.influence import METHODS
 from rnn.online.steps import Loss, OnlineStep, cell_of, first_state, readout_parameters, steps
 
@@ -46,15 +53,18 @@ def estimate(
         for step in steps(cell, x, targets, loss, method=method, **options):
             total = {name: total[name] + g if name in total else g
                      for name, g in step.gradients.items()}  # fmt: skip
-        return total or {name: engine.zeros_like(w) for name, w in trained(cell, readout).items()}
+        return total or _by_name(None, trained(cell, readout))
     weights = trained(cell, readout)
     losses = [one for _, one in losses_of(cell, x, targets, loss, method=method, **options)]
-    whole = sum(losses[1:], losses[0]) if losses else None
-    if whole is None or not whole.requires_grad:
-        return {name: engine.zeros_like(w) for name, w in weights.items()}
-    found = engine.gradients(whole, list(weights.values()))
-    return {name: engine.zeros_like(w) if g is None else g
-            for (name, w), g in zip(weights.items(), found, strict=True)}  # fmt: skip
+    return _by_name(sum(losses[1:], losses[0]) if losses else None, weights)
+
+
+def _by_name(loss: Tensor | None, weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return the gradients of a loss, zeros where there is none."""
+    found: list[Tensor | None] = [None] * len(weights)
+    if loss is not None and loss.requires_grad:
+        found = engine.gradients(loss, list(weights.values()))
+    return dict(zip(weights, or_zeros(found, weights.values()), strict=True))
 
 
 def by_step(
@@ -67,12 +77,8 @@ def by_step(
     weights = trained(cell, options.get("readout"))
     found = losses_of(cell, x, targets, loss, method=method, **options)
     for t, (y, one) in enumerate(found):
-        grads: list[Tensor | None] = [None] * len(weights)
-        if one.requires_grad:
-            grads = engine.gradients(one, list(weights.values()))
-        named = {name: engine.zeros_like(w) if g is None else g
-                 for (name, w), g in zip(weights.items(), grads, strict=True)}  # fmt: skip
-        yield OnlineStep(t, one.item(), y.detach() if isinstance(y, Tensor) else y, named)
+        out = y.detach() if isinstance(y, Tensor) else y
+        yield OnlineStep(t, one.item(), out, _by_name(one, weights))
 
 
 def trained(cell: Cell | Recurrent, readout: Module | None = None) -> dict[str, Tensor]:
@@ -121,3 +127,74 @@ def truncation(method: str) -> dict[str, Any]:
             f"{', '.join(('bptt', *METHODS, *known))}"
         )
     return {"kind": TRUNCATIONS[name], **dict(zip(names, map(int, given), strict=True))}
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Methods by name: the cosine of estimate and true gradient after every step, and the cost.
+
+    `cosines` is of the sums up to a step, NaN where one of them is zero; `errors` the length of the
+    difference, relative to that of the true gradient. `milliseconds` are of one estimate by T.
+
+    >>> import rnn
+    >>> rnn.online.Comparison({"rtrl": [1.0]}, {"rtrl": [0.0]}, {"rtrl": 0.4}).cosines["rtrl"]
+    [1.0]
+    """
+
+    cosines: dict[str, list[float]]
+    errors: dict[str, list[float]]
+    milliseconds: dict[str, float]
+
+
+def compare(
+    cell: Cell | Recurrent,
+    x: Any,
+    targets: Any,
+    loss: Loss,
+    *,
+    methods: Iterable[str] = ("bptt", "rtrl", "eprop", "snap1", "tbptt:4"),
+    readout: Module | None = None,
+    state: Any = None,
+) -> Comparison:
+    """Hold estimators of a gradient over x (T, B, I) against backpropagation through time.
+
+    The arguments are those of `rnn.online.estimate`, which is run once for each method to be timed.
+    `viz.draw_estimators` draws the result. Raises ValueError for an unknown method.
+
+    >>> import engine, rnn
+    >>> cell, x = rnn.GRUCell(3, 5), engine.ones((7, 2, 3))
+    >>> found = rnn.online.compare(cell, x, engine.zeros((7, 2, 5)), engine.mse_loss)
+    >>> round(found.cosines["rtrl"][-1], 4)
+    1.0
+    """
+    options: dict[str, Any] = {"readout": readout, "state": state}
+    truth = _sums(by_step(cell, x, targets, loss, method="bptt", **options))
+    cosines, errors, milliseconds = {}, {}, {}
+    for method in methods:
+        own = _sums(by_step(cell, x, targets, loss, method=method, **options))
+        pairs = list(zip(own, truth, strict=True))
+        cosines[method] = [_ratio(engine.sum(a * b).item(), _norm(a) * _norm(b)) for a, b in pairs]
+        errors[method] = [_ratio(_norm(a - b), _norm(b)) for a, b in pairs]
+        start = perf_counter()
+        estimate(cell, x, targets, loss, method=method, **options)
+        milliseconds[method] = 1e3 * (perf_counter() - start) / max(len(own), 1)
+    return Comparison(cosines, errors, milliseconds)
+
+
+def _sums(steps: Iterable[OnlineStep]) -> list[Tensor]:
+    """Return the gradients up to every step, all parameters side by side (N,), in float64."""
+    found: list[Tensor] = []
+    for step in steps:
+        parts = [engine.reshape(engine.astype(g, "float64"), (-1,))
+                 for g in step.gradients.values()]  # fmt: skip
+        own = engine.concat(parts, axis=0)
+        found.append(found[-1] + own if found else own)
+    return found
+
+
+def _norm(x: Tensor) -> float:
+    return float(engine.norm(x).item())
+
+
+def _ratio(a: float, b: float) -> float:
+    return a / b if b else math.nan

@@ -10,8 +10,8 @@ from engine.state import using
 from rnn.cells import Cell
 from rnn.layers.recurrent import Recurrent
 from rnn.modules.module import Module
-from rnn.online.influence import METHODS, Influence, flat, split
-from rnn.online.linearized import Linearizer, side_by_side
+from rnn.modules.values import or_zeros
+from rnn.online.influence import METHODS, Influence, Linearizer, flat, side_by_side, split
 from rnn.wrappers.wrapper import joined, parts
 
 Loss = Callable[[Any, Any], Tensor]
@@ -146,9 +146,8 @@ class _Run:
         gradient = gradient + self.influence.pulled(_rows(signals, after, rows))
         self.states = tuple(s.detach() for s in after)
         named = split(gradient, self.linearizer.names, weights)
-        named |= {name: engine.zeros_like(w) if g is None else g
-                  for (name, w), g in zip(read.items(), rest[count + len(weights) :],
-                                          strict=True)}  # fmt: skip
+        own = or_zeros(rest[count + len(weights) :], read.values())
+        named |= zip(read, own, strict=True)
         return OnlineStep(t, loss.item(), out.detach() if isinstance(out, Tensor) else out, named)
 
 
@@ -181,8 +180,7 @@ def _besides(
 
 def _rows(gradients: Sequence[Tensor | None], like: Sequence[Tensor], rows: int) -> Tensor:
     """Return the gradients of the states side by side: (B, S)."""
-    given = [engine.zeros_like(x) if g is None else g
-             for g, x in zip(gradients, like, strict=True)]  # fmt: skip
+    given = or_zeros(gradients, like)
     return side_by_side(given, rows, given[0])
 
 

@@ -1,10 +1,11 @@
-"""Adagrad and Adadelta: steps sized by all gradients so far, and by the last ones."""
+"""Adagrad, Adadelta and RMSprop: steps sized by all gradients so far, or by the last ones."""
 
 from collections.abc import Iterable
 from typing import Any
 
 from engine.backends import Array
-from rnn.optim.base import Group, Optimizer, Slots, at_least_0, share, yes_or_no
+from engine.checks import probability
+from rnn.optim.base import Group, Optimizer, Slots, at_least_0, yes_or_no
 
 
 class Adagrad(Optimizer):
@@ -98,7 +99,7 @@ class Adadelta(Optimizer):
 
     def check(self, group: Group) -> None:
         at_least_0("Adadelta", group, "lr", "eps", "weight_decay")
-        share("Adadelta", group, "rho")
+        probability("Adadelta: rho", group["rho"])
         yes_or_no("Adadelta", group, "maximize")
 
     def slots(self, group: Group) -> dict[str, float]:
@@ -115,5 +116,85 @@ class Adadelta(Optimizer):
         g *= xp.sqrt(u + eps)
         u *= rho
         u += (1 - rho) * (g * g)
+        g *= group["lr"]
+        x -= g
+
+
+class RMSprop(Optimizer):
+    """x -= lr g / (sqrt(s) + eps) with s = alpha s + (1 - alpha) g^2.
+
+    `centered` takes the square of a running mean of g off s; with `momentum` x -= lr b where
+    b = momentum b + g / (sqrt(s) + eps). `weight_decay` adds its multiple of x to g; `maximize`
+    goes uphill. Raises ValueError for settings out of range. Source: Hinton, Neural networks for
+    machine learning, lecture 6, 2012; Graves, Generating sequences with recurrent neural networks,
+    2013; PyTorch, torch.optim.RMSprop.
+
+    >>> import rnn
+    >>> rnn.optim.RMSprop(rnn.Linear(3, 2).parameters(), centered=True).lr
+    0.01
+    """
+
+    names = ("square_avg", "grad_avg", "momentum_buffer")
+
+    def __init__(
+        self,
+        params: Iterable[Any],
+        lr: float = 1e-2,
+        *,
+        alpha: float = 0.99,
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+        momentum: float = 0.0,
+        centered: bool = False,
+        maximize: bool = False,
+    ) -> None:
+        settings = {
+            "lr": lr,
+            "alpha": alpha,
+            "eps": eps,
+            "weight_decay": weight_decay,
+            "momentum": momentum,
+            "centered": centered,
+            "maximize": maximize,
+        }
+        super().__init__(params, settings)
+
+    def check(self, group: Group) -> None:
+        at_least_0("RMSprop", group, "lr", "eps", "weight_decay", "momentum")
+        probability("RMSprop: alpha", group["alpha"])
+        yes_or_no("RMSprop", group, "centered", "maximize")
+
+    def slots(self, group: Group) -> dict[str, float]:
+        found = {"square_avg": 0.0}
+        if group["centered"]:
+            found["grad_avg"] = 0.0
+        if group["momentum"]:
+            found["momentum_buffer"] = 0.0
+        return found
+
+    def rule(self, group: Group, xp: Any, x: Array, g: Array, state: Slots, steps: int) -> None:
+        alpha, s = group["alpha"], state["square_avg"]
+        if group["weight_decay"]:
+            g += group["weight_decay"] * x
+        s *= alpha
+        size = g * g
+        size *= 1 - alpha
+        s += size
+        if group["centered"]:
+            mean = state["grad_avg"]
+            mean *= alpha
+            mean += (1 - alpha) * g
+            size = s - mean * mean
+            xp.maximum(size, 0, out=size)  # a variance below 0 is rounding
+            xp.sqrt(size, out=size)
+        else:
+            xp.sqrt(s, out=size)
+        size += group["eps"]
+        g /= size
+        if group["momentum"]:
+            b = state["momentum_buffer"]
+            b *= group["momentum"]
+            b += g
+            g[...] = b
         g *= group["lr"]
         x -= g

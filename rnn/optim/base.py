@@ -12,7 +12,7 @@ import engine
 from engine import Tensor
 from engine.backends import HOST, Array, on_device_of
 from engine.backends.numpy import quiet
-from engine.checks import flag, is_real, probability
+from engine.checks import flag, is_real
 from engine.suggestions import Advised, kind_of
 from rnn.keywords import OPTIMISERS
 from rnn.optim.flat import MASTER, Bucket, buckets, called
@@ -47,6 +47,7 @@ class Optimizer(Advised):
         self._defaults = dict(settings)
         self.param_groups: list[dict[str, Any]] = []
         self._buckets: list[list[Bucket]] = []  # of each group, made when they are first needed
+        self.rated: Any = None  # which schedule has set the rates last, and to what
         kind = type(self).__name__
         if isinstance(params, Tensor | Mapping) or not isinstance(params, Iterable):
             raise TypeError(
@@ -292,8 +293,3 @@ def yes_or_no(kind: str, group: Group, *names: str) -> None:
     """Raise TypeError for settings that are not True or False."""
     for name in names:
         flag(f"{kind}: {name}", group[name])
-
-
-def share(kind: str, group: Group, name: str) -> None:
-    """Raise ValueError for a setting outside of [0, 1]."""
-    probability(f"{kind}: {name}", group[name])

@@ -15,9 +15,8 @@ from typing import Any
 import engine
 from engine import Tensor
 from engine.backends import HOST, NAMESPACES, Array, on_device_of
-from rnn.optim.fused import stepped
+from rnn.optim.fused import NotRecordableRuleError, stepped
 from rnn.optim.on_host import suited
-from rnn.optim.recording import NotRecordableRuleError
 
 MASTER = "master"  # the state that holds parameters of half precision in float32
 # Elements that a rule changes at a time: then what it reads and writes stays in the cache.

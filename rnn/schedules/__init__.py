@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 from engine.suggestions import teller
 from rnn.instead import SCHEDULES
 from rnn.schedules.base import Schedule
-from rnn.schedules.cosine import CosineAnnealingLR, CosineAnnealingWarmRestarts
 from rnn.schedules.decay import (
     ConstantLR,
+    CosineAnnealingLR,
+    CosineAnnealingWarmRestarts,
     ExponentialLR,
     LambdaLR,
     LinearLR,
@@ -21,8 +22,7 @@ from rnn.schedules.decay import (
 )
 from rnn.schedules.onecycle import OneCycleLR
 from rnn.schedules.plateau import ReduceLROnPlateau
-from rnn.schedules.sequential import SequentialLR
-from rnn.schedules.warmup import WarmUp
+from rnn.schedules.sequential import SequentialLR, WarmUp
 
 __all__ = ["ConstantLR", "CosineAnnealingLR", "CosineAnnealingWarmRestarts",
            "ExponentialLR", "LambdaLR", "LinearLR", "MultiStepLR", "OneCycleLR",

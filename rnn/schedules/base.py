@@ -5,12 +5,15 @@ Above the optimisers, below the schedules.
 
 import math
 from collections.abc import Mapping, Sequence
+from itertools import count
 from typing import Any
 
 from engine.checks import is_real
 from engine.suggestions import Advised, kind_of
 from rnn.keywords import SCHEDULES
 from rnn.optim import Optimizer
+
+_numbers = count()
 
 
 class Schedule(Advised):
@@ -37,6 +40,7 @@ class Schedule(Advised):
     _advice = SCHEDULES
     takes_metric = False
     from_first = False
+    _is_part = False  # of a schedule around it, which alone sets rates then
     length: int | None = None
 
     def __init__(self, optimizer: Optimizer, base_lrs: Sequence[float] | None = None) -> None:
@@ -51,6 +55,7 @@ class Schedule(Advised):
         if self.from_first:
             self.begin_at_first()
         self.steps = 0
+        self._number = next(_numbers)
         self.apply()
 
     @property
@@ -86,6 +91,9 @@ class Schedule(Advised):
             )
         for group, lr in zip(groups, self.rates(), strict=True):
             group["lr"] = float(lr)
+        self._applied = self.lrs
+        if not self._is_part:
+            self.optimizer.rated = (type(self).__name__, self._number, self._applied)
 
     @property
     def lr(self) -> float:
@@ -96,13 +104,28 @@ class Schedule(Advised):
         return [float(group["lr"]) for group in self.optimizer.param_groups]
 
     def step(self, *metrics: Any) -> None:
-        """Go one step on, after the optimiser's. Schedules that follow no metric ignore it."""
+        """Go one step on, after the optimiser's. Schedules that follow no metric ignore it.
+
+        Raises ValueError where another schedule of the optimiser has set other rates since.
+        """
+        self._check_others()
         self.steps += 1
         try:
             self.apply()
         except BaseException:
             self.steps -= 1
             raise
+
+    def _check_others(self) -> None:
+        """Raise ValueError where another schedule has set rates that this one would undo."""
+        name, number, rates = self.optimizer.rated
+        undone = number != self._number and self.lrs == rates != self._applied
+        if undone and not self._is_part:
+            raise ValueError(
+                f"{type(self).__name__}.step: {name} has set the rates to {rates} since the step "
+                "before, which this one would undo; step one schedule of an optimiser, such as "
+                "SequentialLR or WarmUp of two, or LambdaLR with the product of the factors"
+            )
 
     def state_dict(self) -> dict[str, Any]:
         """Return numbers and lists of numbers by name: what the config of `rnn.save` can hold."""

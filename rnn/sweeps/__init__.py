@@ -1,6 +1,6 @@
 """Run one function for many settings, on processes, threads or machines.
 
-`sweep.py` is the door; `space.py` makes the settings, `pickling.py` and `running.py` run trials,
+`sweep.py` is the door; `space.py` makes the settings, `running.py` runs trials,
 `records.py` is their file, `trials.py` the results with their picture. Above `training`.
 """
 

@@ -3,7 +3,13 @@
 import multiprocessing
 import os
 from collections.abc import Callable, Mapping
-from concurrent.futures import BrokenExecutor, Executor, Future, as_completed
+from concurrent.futures import (
+    BrokenExecutor,
+    Executor,
+    Future,
+    ThreadPoolExecutor,
+    as_completed,
+)
 from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
@@ -11,10 +17,15 @@ from typing import Any
 from tqdm import tqdm
 
 from engine.checks import flag, is_whole
+from engine.scan.c.division import cores
 from rnn.modules.values import whole
-from rnn.sweeps.pickling import check_picklable, needs_pickle
 from rnn.sweeps.records import Records
-from rnn.sweeps.running import interrupts_held, processes, processors, run_trial
+from rnn.sweeps.running import (
+    check_picklable,
+    interrupts_held,
+    processes,
+    run_trial,
+)
 from rnn.sweeps.space import SAMPLERS, Space, key
 from rnn.sweeps.trials import Sweep, Trial, check_mode, last_line
 from rnn.training.stopping import Interrupted, Interrupts
@@ -86,13 +97,13 @@ def sweep(
     if errors not in ("record", "raise"):
         raise ValueError(f"sweep: errors must be 'record' or 'raise', got {errors!r}")
     _check_executor(executor, workers)
-    if executor is None or needs_pickle(executor):
+    if not isinstance(executor, ThreadPoolExecutor):  # it may run in another process
         check_picklable(train)
     records = Records(path, flag("resume", resume), seed, own.described())
     done = {number: trial for number, trial in records.done.items() if number < total}
     left = [number for number in range(total) if number not in done]
     interrupts = Interrupts()
-    count = min(workers or processors(), len(left))
+    count = min(workers or cores(), len(left))
     made: AbstractContextManager[Any]  # an executor; nothing runs where nothing is left
     made = nullcontext(executor) if executor is not None or not left else processes(count)
     bar = tqdm(total=total, initial=len(done), unit="trial", disable=not progress)

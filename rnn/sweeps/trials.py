@@ -12,7 +12,7 @@ from typing import Any
 from engine.checks import is_real
 from rnn.sweeps.space import flat
 from rnn.training.monitoring import BETTER, MODES
-from rnn.training.plots import BACKWARD, FORWARD, GREY, check_plot
+from rnn.training.progress import BACKWARD, FORWARD, GREY, check_plot
 
 WIDEST = 60  # characters of an error in a table
 MOST = 20  # trials that are printed unasked

@@ -3,10 +3,10 @@
 Read `run.py` (what was asked for, the state of a run, callbacks), `updating.py` (the loss and the
 gradients of a step), `loop.py` (the loop) and `fit.py`, the door, with `arguments.py` and
 `monitoring.py` (its arguments, checked). Then what the loop does, each in a file: `reading.py`
-(batches), `validating.py`, `stopping.py`, `history.py`, `logs.py`, `progress.py`; `checkpoints.py`
-(files), `snapshot.py` (what is in them), `resuming.py`, `keeping.py` (when they are written);
-`pytrees.py`, `carrying.py` (carried states) and `over_ranks.py` (several processes). `measuring.py`
-has `evaluate` and `predict`. Above modules, optimisers, schedules and metrics.
+(batches), `validating.py`, `stopping.py`, `history.py` (with the log), `progress.py` (and the
+picture); `checkpoints.py` (files), `snapshot.py` (what is in them), `resuming.py` (when they are
+written, and read); `carrying.py` (carried states) and `over_ranks.py` (several processes).
+`measuring.py` has `evaluate` and `predict`. Above modules, optimisers, schedules and metrics.
 """
 
 from typing import TYPE_CHECKING
@@ -32,7 +32,7 @@ from rnn.training.checkpoints import Checkpoint, Checkpoints, read_checkpoint
 from rnn.training.fit import fit
 from rnn.training.history import History, Step, Validation
 from rnn.training.measuring import evaluate, predict
-from rnn.training.plots import plot_history
+from rnn.training.progress import plot_history
 from rnn.training.run import Callback
 
 __all__ = ["BLEU", "EMA", "NLL", "Accuracy", "BitsPerCharacter", "Callback",

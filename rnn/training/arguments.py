@@ -25,7 +25,7 @@ from rnn.training.monitoring import (
     named_metrics,
     takes_metrics,
 )
-from rnn.training.plots import check_plot
+from rnn.training.progress import check_plot
 from rnn.training.reading import has_state
 from rnn.training.run import Callback, Run, Settings
 
@@ -39,7 +39,7 @@ def settings(**given: Any) -> Settings:
     _split(given)
     for data in (given["data"], given["validation"]):
         if isinstance(data, Loader):
-            data._drop_loop()  # a batch that was looked at before is no place to go on from
+            data.forget_loop()  # a batch that was looked at before is no place to go on from
     given |= _counts(given)
     metrics = named_metrics(given["metrics"])
     check_validation(given, metrics)

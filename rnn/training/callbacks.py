@@ -15,7 +15,7 @@ import engine
 from engine.backends import HOST, Array
 from engine.random import random_state, set_random_state
 from engine.state import using
-from rnn.modules.modes import kept_modes
+from rnn.modules.module import kept_modes
 from rnn.modules.values import whole
 from rnn.training.history import Step, Validation
 from rnn.training.run import Callback, Run, Settings

@@ -1,21 +1,75 @@
-"""Put the states that ranks carry together for a checkpoint, and cut them again.
+"""Put carried states together for a checkpoint, of all ranks, and give each rank its rows again.
 
-Above `run.py` and `pytrees.py`, below `snapshot.py`. Each rank has the states of its own rows. The
-axis of the rows in a leaf is the one that a layer has noted on it (`rnn/layers/row_axes.py`), else
-the only one of that size.
+Above `run.py`, below `snapshot.py`. A state is arrays and plain data of their places. Each rank has
+the states of its own rows. The axis of the rows in a leaf is the one that a layer has noted on it
+(`rnn/layers/row_axes.py`), else the only one of that size.
 """
 
+from collections.abc import Mapping
 from itertools import count
-from typing import Any, NamedTuple
+from typing import Any
 
+import engine
 from engine import Tensor
 from engine.backends import HOST, Array
 from engine.pytree import flatten
 from engine.state import Rows
 from rnn.distributed.sharing import Share
 from rnn.layers.row_axes import row_axis, with_row_axis
-from rnn.training.pytrees import put_together, taken_apart
 from rnn.training.run import Run
+
+
+def taken_apart(pytree: Any) -> tuple[dict[str, Tensor], Any]:
+    """Return the tensors of a pytree by name, and plain data of their places. Raises TypeError for
+    what is no pytree of tensors, numbers and words in tuples, lists and dicts.
+    """
+    tensors: dict[str, Tensor] = {}
+    return tensors, _described(pytree, tensors)
+
+
+def put_together(
+    plan: Any, arrays: dict[str, Array], device: str, axes: Mapping[str, int | None]
+) -> Any:
+    """Return the pytree, its tensors on a device, with the axes of the batch that are known. Raises
+    ValueError for a plan that is none, and axes that are none.
+    """
+    if plan is None or isinstance(plan, bool | int | float | str):
+        return plan
+    if not isinstance(plan, dict) or len(plan) != 1:
+        raise ValueError(f"carried state: {plan!r} is no part of one")
+    kind, content = next(iter(plan.items()))
+    if kind == "tensor" and isinstance(content, str) and content in arrays:
+        axis, x = axes.get(content), engine.asarray(arrays[content], device=device)
+        if axis is None:
+            return x
+        if type(axis) is not int or not 0 <= axis < x.ndim:
+            raise ValueError(f"carried state: leaf {content} {x.shape} has no axis {axis!r}")
+        return with_row_axis(x, axis)
+    if kind == "dict" and isinstance(content, dict):
+        return {name: put_together(part, arrays, device, axes) for name, part in content.items()}
+    if kind in ("tuple", "list") and isinstance(content, list):
+        parts = [put_together(part, arrays, device, axes) for part in content]
+        return tuple(parts) if kind == "tuple" else parts
+    raise ValueError(f"carried state: {plan!r} is no part of one")
+
+
+def _described(pytree: Any, tensors: dict[str, Tensor]) -> Any:
+    """Return the plan of a pytree; its tensors are added to `tensors`."""
+    if isinstance(pytree, Tensor):
+        name = str(len(tensors))
+        tensors[name] = pytree
+        return {"tensor": name}
+    if pytree is None or isinstance(pytree, bool | int | float | str):
+        return pytree
+    if type(pytree) in (tuple, list):
+        return {type(pytree).__name__: [_described(part, tensors) for part in pytree]}
+    if type(pytree) is dict and all(isinstance(name, str) for name in pytree):
+        return {"dict": {name: _described(part, tensors) for name, part in pytree.items()}}
+    raise TypeError(
+        f"fit: a checkpoint cannot hold a {type(pytree).__name__} in the carried state; "
+        "carry tensors in tuples, lists or dicts"
+    )
+
 
 # Arrays by name, the plan of their pytree, how they were spread over ranks.
 Collected = tuple[dict[str, Array], Any, dict[str, Any] | None]
@@ -23,12 +77,6 @@ OTHER = (
     "the axis of the rows is ambiguous, so the run can be resumed with {} ranks only, as it was "
     "written"
 )
-
-
-class Uncut(NamedTuple):
-    """A carried state of all rows: the axis of the rows in each leaf, None where nothing says."""
-
-    spread: dict[str, Any] | None
 
 
 def collected(run: Run) -> Collected:
@@ -41,7 +89,7 @@ def collected(run: Run) -> Collected:
     arrays = {name: x.numpy() for name, x in tensors.items()}
     known = {name: axis for name, x in tensors.items() if (axis := row_axis(x)) is not None}
     if run.uncut is not None:
-        return arrays, plan, run.uncut.spread
+        return arrays, plan, run.uncut[0]
     if own is None or own.size == 1:
         return arrays, plan, {"axes": known, "rows": None} if known else None
     there = own.gather((arrays, plan, run.rows, known))
@@ -86,7 +134,7 @@ def taken(run: Run, plan: Any, arrays: dict[str, Array], spread: Any, device: st
         shape = arrays[f"{unknown[0]}@0"].shape
         raise ValueError(f"leaf {unknown[0]} of the carried state, {shape} on rank 0: "
                          f"{OTHER.format(len(rows))}")  # fmt: skip
-    uncut = None if alone or plan is None else Uncut(spread)
+    uncut = None if alone or plan is None else (spread,)
     return put_together(plan, arrays, device, axes), uncut
 
 

@@ -1,7 +1,7 @@
 """The training loop: steps, epochs, validations, and what follows each.
 
 Above everything in this folder but `fit` and `arguments.py`. `run.py` has the state of a run,
-`updating.py` a step's gradients, `keeping.py` the checkpoints.
+`updating.py` a step's gradients, `resuming.py` the checkpoints.
 """
 
 import math
@@ -12,12 +12,11 @@ from typing import Any
 
 from engine.random import random_state, set_random_state
 from rnn.distributed.faults import end, is_shared
-from rnn.modules.modes import kept_modes, wake
+from rnn.modules.module import kept_modes, wake
 from rnn.training import over_ranks
 from rnn.training.history import History, Step, Validation
-from rnn.training.keeping import Keeper
-from rnn.training.plots import plot_history
-from rnn.training.progress import Progress
+from rnn.training.progress import Progress, plot_history
+from rnn.training.resuming import Keeper
 from rnn.training.run import Run, Settings
 from rnn.training.stopping import Interrupted, Interrupts
 from rnn.training.updating import Update, computed

@@ -14,8 +14,7 @@ from engine.suggestions import advised, kind_of
 from rnn.data.batching import Batch
 from rnn.keywords import ARGUMENTS
 from rnn.metrics import Metric
-from rnn.modules.modes import evaluating
-from rnn.modules.module import Module
+from rnn.modules.module import Module, evaluating
 from rnn.modules.values import whole
 from rnn.training.arguments import check_loss, refuse_pair, takes_step
 from rnn.training.monitoring import check_validation, named_metrics

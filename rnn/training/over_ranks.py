@@ -13,10 +13,9 @@ from engine.random import random_state, rows, set_random_state
 from rnn.data.loader import whole_batch
 from rnn.distributed.agreement import check_same, raised, together
 from rnn.distributed.communicator import Communicator
-from rnn.distributed.devices import choose
 from rnn.distributed.faults import marked
 from rnn.distributed.sharing import Share, shared
-from rnn.distributed.sums import summed
+from rnn.distributed.sums import choose, summed
 from rnn.models.stacks import detached
 from rnn.serialization import documents
 from rnn.training.carrying import own_carried

@@ -1,6 +1,6 @@
 """The state of a run: what `fit` was asked for, how far it is, and the callbacks that are told.
 
-Above `reading.py`, `stopping.py` and `logs.py`; everything that takes part in a run reads it.
+Above `reading.py`, `stopping.py` and `history.py`; everything that takes part in a run reads it.
 """
 
 from collections.abc import Callable, Mapping
@@ -15,8 +15,7 @@ from rnn.modules.module import Module
 from rnn.optim import Optimizer
 from rnn.schedules.base import Schedule
 from rnn.training.averaging import EMA
-from rnn.training.history import History, Step, Validation
-from rnn.training.logs import Log
+from rnn.training.history import History, Log, Step, Validation
 from rnn.training.reading import Reader, has_state, length_of
 from rnn.training.stopping import Stopping
 
@@ -146,7 +145,8 @@ class Run:
         self.rank = 0 if own.distributed is None else own.distributed.rank
         self.compared = False  # whether all ranks have been found to have the same first batch
         self.rows: Rows | None = None  # those of the last batch that are this rank's
-        self.uncut: Any = None  # how to cut `carried`, where it has the rows of all ranks
+        # The axes of the rows in `carried`, alone in a tuple, where it has those of all ranks.
+        self.uncut: tuple[dict[str, Any] | None] | None = None
         self.log = None if own.log is None or self.rank else Log(own.log)
 
     def stop(self, reason: str) -> None:

@@ -1,6 +1,6 @@
 """Write a run as arrays and plain data, the fields of a checkpoint, and check them.
 
-Above `run.py` and `carrying.py`, below `resuming.py` and `keeping.py`.
+Above `run.py` and `carrying.py`, below `resuming.py`.
 """
 
 from collections.abc import Callable, Mapping

@@ -4,17 +4,17 @@ Above `updating.py` and `rnn/metrics`, below the loop.
 """
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from itertools import islice
 from typing import Any
 
 from engine.random import rows
-from rnn.data.loader import Loader, unread
+from rnn.data.loader import begun_at, unread
 from rnn.distributed.agreement import by_first
 from rnn.distributed.communicator import Communicator
 from rnn.distributed.sharing import shared
 from rnn.metrics import Metric
-from rnn.modules.modes import evaluating
+from rnn.modules.module import evaluating
 from rnn.training.progress import Progress
 from rnn.training.run import Settings
 from rnn.training.stopping import Interrupts
@@ -53,20 +53,10 @@ def _validated(
     settings: Settings, step: int, progress: Progress, interrupts: Interrupts
 ) -> dict[str, float]:
     """Return the metrics of a validation that begins where all others do and leaves no trace."""
-    if settings.validation_start is None:
-        with interrupts.at_once():
-            return measured(settings, step, progress)
-    data = settings.validation
-    before, resumed = data.state(), getattr(data, "_resumed", None)
-    data.restore(settings.validation_start)
-    try:
-        with interrupts.at_once():
-            return measured(settings, step, progress)
-    finally:
-        data.restore(before)  # it may be the data that is trained on
-        if isinstance(data, Loader):
-            # A state does not say whether the next loop begins there, and restore has it do so.
-            data._resumed = bool(resumed)
+    # It may be the data that is trained on.
+    start, data = settings.validation_start, settings.validation
+    with nullcontext() if start is None else begun_at(data, start), interrupts.at_once():
+        return measured(settings, step, progress)
 
 
 def measured(settings: Settings, step: int, progress: Progress) -> dict[str, float]:

@@ -89,8 +89,6 @@ class VariationalDropout(_OnStates):
     (7, 2, 5)
     """
 
-    pure = True
-
     def __init__(
         self, cell: Cell, *, inputs: float = 0.0, states: Rates = 0.0, outputs: float = 0.0
     ) -> None:
@@ -132,8 +130,6 @@ class RecurrentDropout(_OnStates):
     (7, 2, 5)
     """
 
-    pure = True
-
     def __init__(self, cell: Cell, p: Rates, *, on: str = "update") -> None:
         super().__init__(cell)
         if on not in ("update", "state"):
@@ -173,8 +169,6 @@ class Zoneout(_OnStates):
     (7, 2, 5)
     """
 
-    pure = True
-
     def __init__(self, cell: Cell, p: Rates) -> None:
         super().__init__(cell)
         self.p = rates(f"{type(self).__name__}: p", p, self.state_size)
@@ -204,8 +198,6 @@ class WeightDropout(Wrapper):
     >>> rnn.Recurrent(cell)(engine.ones((7, 2, 3)))[0].shape
     (7, 2, 5)
     """
-
-    pure = True
 
     def __init__(self, cell: Cell, p: float, *, names: tuple[str, ...] = ("weight_hh",)) -> None:
         super().__init__(cell)

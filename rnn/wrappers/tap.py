@@ -30,6 +30,8 @@ class Step(NamedTuple):
 class Tap(Wrapper):
     """Note every step that a cell makes."""
 
+    pure = False  # it keeps what it notes
+
     def __init__(self, cell: Cell, notes: "list[Tap]", lengths: Any) -> None:
         super().__init__(cell)
         self._lengths = lengths

@@ -30,8 +30,6 @@ class Wrapper(Cell):
     (7, 2, 5)
     """
 
-    pure = True
-
     def __init__(self, cell: Cell) -> None:
         if not isinstance(cell, Cell):
             raise TypeError(f"{type(self).__name__}: expected a Cell, got {kind_of(cell)}")

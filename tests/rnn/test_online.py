@@ -11,7 +11,7 @@ import engine
 import rnn
 from examples import online
 from rnn.online.estimating import by_step
-from rnn.online.linearized import Linearizer
+from rnn.online.influence import Linearizer
 from tests.draws import normal
 
 T, B, I, H = 6, 2, 3, 4

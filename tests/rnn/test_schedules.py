@@ -436,6 +436,61 @@ def test_first_rates_are_no_part_of_the_state_of_an_optimiser():
     assert resumed.lrs == [base / 2 for base in BASES]
 
 
+UNDOING = "StepLR has set the rates to .* which this one would undo"
+
+
+def two(optimizer):
+    return schedules.ExponentialLR(optimizer, 0.9), schedules.StepLR(optimizer, 1, gamma=0.5)
+
+
+def test_schedules_stepped_in_turn_are_refused_where_one_would_undo_the_other():
+    first, second = two(optimizer := optimiser())
+    first.step()
+    with pytest.raises(ValueError, match=r"StepLR\.step: ExponentialLR has set the rates to"):
+        second.step()
+    assert optimizer.lr == first.lr == 0.9 * BASES[0]
+    assert second.steps == 0
+    first.step()
+    assert first.steps == 2
+
+
+@pytest.mark.parametrize("after", [0, 3])
+def test_a_warm_up_and_a_sequence_refuse_another_schedule_too(after):
+    for around in (lambda a: schedules.WarmUp(a, 2), lambda a: schedules.SequentialLR(
+            a.optimizer, [a, schedules.ConstantLR(a.optimizer)], [5])):  # fmt: skip
+        inner, other = two(optimiser())
+        outer = around(inner)
+        for _ in range(after):
+            outer.step()
+        other.load_state_dict(other.state_dict() | {"steps": 4})
+        with pytest.raises(ValueError, match=UNDOING):
+            outer.step()
+
+
+def test_rates_set_by_hand_and_schedules_one_after_the_other_are_no_conflict():
+    first, _ = two(optimizer := optimiser())
+    optimizer.lr = 0.3
+    first.step()
+    optimizer.lr = 0.2
+    first.step()
+    assert optimizer.lr == BASES[0] * 0.9**2
+    third = schedules.StepLR(optimizer, 1, gamma=0.5)
+    third.step()
+    assert optimizer.lr == BASES[0] * 0.9**2 / 2
+
+
+def test_a_plateau_beside_another_schedule_is_told_when_its_rates_would_be_undone():
+    first = schedules.ExponentialLR(optimizer := optimiser(), 0.9)
+    plateau = schedules.ReduceLROnPlateau(optimizer, factor=0.5, patience=0)
+    for metric in (1.0, 0.5):
+        first.step()
+        plateau.step(metric)
+    plateau.step(2.0)
+    assert optimizer.lr == BASES[0] * 0.9**2 / 2
+    with pytest.raises(ValueError, match="ReduceLROnPlateau has set the rates"):
+        first.step()
+
+
 def test_a_plateau_goes_on_from_the_rates_of_another_schedule():
     o = optimiser()
     schedules.StepLR(o, 1, gamma=0.5).step()
@@ -679,15 +734,15 @@ def test_a_plateau_follows_the_mode_that_it_is_told():
 
 def test_numbers_may_be_those_of_numpy():
     def rates(number, real):
-        o = optimiser()
         made = [
-            schedules.StepLR(o, number(2), real(0.5)),
-            schedules.MultiStepLR(o, [number(1), number(2)], real(0.5)),
-            schedules.CosineAnnealingLR(o, number(4), real(0.25)),
-            schedules.OneCycleLR(o, real(1.0), number(9), cycle_momentum=False,
+            schedules.StepLR(optimiser(), number(2), real(0.5)),
+            schedules.MultiStepLR(optimiser(), [number(1), number(2)], real(0.5)),
+            schedules.CosineAnnealingLR(optimiser(), number(4), real(0.25)),
+            schedules.OneCycleLR(optimiser(), real(1.0), number(9), cycle_momentum=False,
                                  pct_start=real(0.5), div_factor=real(4),
                                  final_div_factor=real(8)),
-            schedules.WarmUp(schedules.LinearLR(o, real(0.5), real(1), number(4)), number(2)),
+            schedules.WarmUp(schedules.LinearLR(optimiser(), real(0.5), real(1), number(4)),
+                             number(2)),
         ]  # fmt: skip
         return [[schedule.step() or schedule.lr for _ in range(4)] for schedule in made]
 

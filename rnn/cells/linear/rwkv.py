@@ -31,8 +31,6 @@ class RWKV4Cell(Cell):
     ((2, 3), (2, 5), (2, 3))
     """
 
-    pure = True
-
     def __init__(self, input_size: int, hidden_size: int, *, dtype: object = None) -> None:
         positive(input_size=input_size, hidden_size=hidden_size)
         I, H, xp = input_size, hidden_size, HOST.xp

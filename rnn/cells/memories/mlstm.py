@@ -33,8 +33,6 @@ class MLSTMCell(MatrixMemory):
     ((2, 5), (2, 4, 5), (2, 4), (2, 1))
     """
 
-    pure = True
-
     def __init__(
         self,
         input_size: int,

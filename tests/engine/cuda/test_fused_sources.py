@@ -9,9 +9,8 @@ import pytest
 import engine
 import rnn
 from engine.backends.multi import COUNTS, INTEGERS, Many, copying, launches
-from rnn.clipping.kernels import bounding, combining, measuring, scaling
-from rnn.optim.fused import kernel
-from rnn.optim.recording import NotRecordableRuleError, recorded
+from rnn.clipping.on_device import bounding, combining, measuring, scaling
+from rnn.optim.fused import NotRecordableRuleError, kernel, recorded
 from tests.draws import crossed, first
 from tests.engine.cuda.device_compiler import ARCHITECTURES, compiled
 

@@ -7,7 +7,7 @@ from numpy.polynomial import legendre
 
 import engine
 import rnn
-from rnn.cells.continuous.legendre import held
+from rnn.cells.continuous import held
 from tests.draws import normal
 from tests.rnn.cells.cell_equations import D, H, I
 

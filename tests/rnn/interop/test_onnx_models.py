@@ -15,7 +15,7 @@ from rnn.interop import export_onnx
 from rnn.interop import onnx_operators as operators
 from rnn.interop.onnx_models import described
 from rnn.interop.onnx_operators import BITWISE, rule_of
-from rnn.interop.onnx_sizes import Inverse, NoEquivalentError, Size, Sizes, UnknownSizeError, spec
+from rnn.interop.onnx_steps import Inverse, NoEquivalentError, Size, Sizes, UnknownSizeError, spec
 from tests.docs.two_sides import HOWTO
 from tests.draws import normal
 
@@ -415,6 +415,8 @@ def test_other_misuse():
         export_onnx(net, inputs={})
     with pytest.raises(ValueError, match="2 names for 1 outputs"):
         export_onnx(net, inputs={"x": "float32[B, 3]"}, outputs=["a", "b"])
+    with pytest.raises(ValueError, match="the output 'x' has the name of another value"):
+        export_onnx(net, inputs={"x": "float32[B, 3]"}, outputs=["x"])
     with pytest.raises(ValueError, match="states, lengths and layout are of recurrent modules"):
         export_onnx(net, inputs={"x": "float32[B, 3]"}, lengths=True)
     with pytest.raises(ValueError, match="the weight expects 3") as caught:

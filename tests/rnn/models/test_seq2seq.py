@@ -818,7 +818,7 @@ def test_tied_weights_are_one_parameter():
         (lambda m: Captioner(3, m.decoder, start=1, end=1), ValueError, "one vector is nothing"),
         (lambda m: Bridge(3, m.decoder.cells)(engine.zeros((2, 4))), ValueError, "F = 3, got"),
         (
-            lambda m: rnn.models.free_running.Writer(m.decoder, 1, 1, None).decode(limit=1),
+            lambda m: rnn.models.seq2seq.Writer(m.decoder, 1, 1, None).decode(limit=1),
             NotImplementedError,
             "Writer has no begin",
         ),

@@ -30,8 +30,7 @@ from rnn.command.texts import border, cut, shown, text_of, vocabulary_of
 from rnn.data.mapped import MappedText
 from rnn.data.vocabulary import Vocabulary
 from rnn.training import Checkpoints, fit
-from rnn.training.history import Validation
-from rnn.training.logs import Log
+from rnn.training.history import Log, Validation
 from tests import ROOT
 from tests.draws import first
 

@@ -30,7 +30,7 @@ from rnn.training import (
     plot_history,
     progress,
 )
-from rnn.training.logs import Log
+from rnn.training.history import Log
 from rnn.training.progress import Progress
 from rnn.training.stopping import Interrupts, Stopping
 from tests import ROOT
@@ -1089,7 +1089,7 @@ def test_a_plot_of_nothing_but_zeros_and_other_figures(tmp_path):
 
 
 def test_the_running_mean():
-    from rnn.training.plots import _running_mean
+    from rnn.training.progress import _running_mean
 
     assert _running_mean([]) == []
     assert _running_mean([1.0, 3.0]) == [1.0, 3.0]

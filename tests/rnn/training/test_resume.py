@@ -10,7 +10,7 @@ import engine
 import rnn
 from rnn.metrics import NLL, Accuracy
 from rnn.training import Callback, Checkpoints, fit, random_state, read_checkpoint, set_random_state
-from rnn.training.pytrees import put_together, taken_apart
+from rnn.training.carrying import put_together, taken_apart
 from tests.draws import covering
 from tests.rnn.training.small_training import (
     Net,
