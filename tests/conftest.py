@@ -13,6 +13,10 @@ import engine
 from engine.scan import recorded
 from engine.scan.c import products
 from engine.state import State, current
+from engine.stepping import Stepping, stepping
+from rnn.cells.declaration import _time
+from rnn.layers.recurrent import watching
+from rnn.modules.module import _caller
 from tests import ROOT
 from tests.browser import chromium
 from tests.devices import choose_cupy
@@ -87,8 +91,8 @@ LEVELS = {"rnn": "-O0", "viz": "-O0", "docs": "-O1", "examples": "-O1", "benchma
 @pytest.fixture(autouse=True, scope="module")
 def _level_of_compilation(request: pytest.FixtureRequest) -> Iterator[None]:
     """Compile the kernels of some rooms with few passes, but as users do in `make test-all`."""
-    place = request.path.relative_to(ROOT).parts
-    level = LEVELS.get(place[1], "") if place[0] == "tests" else ""
+    room = next((room for room in LEVELS if request.path.is_relative_to(ROOT / "tests" / room)), "")
+    level = LEVELS.get(room, "")
     if "not slow" not in request.config.option.markexpr or "BPTT_CFLAGS" in os.environ:
         level = ""
     if level:
@@ -106,9 +110,15 @@ def _forget_kernels() -> None:
     products._libraries.clear()
 
 
-def settings() -> dict[str, object]:
-    """Return all that this thread and this process have in force."""
+VARIABLES = (_time, _caller, watching)
+
+
+def settings() -> dict[str, Any]:
+    """Return all settings in force in this thread and this process."""
     found = {name: getattr(current(), name) for name in State.__slots__}
+    found |= {name: getattr(stepping(), name) for name in Stepping.__slots__}
+    found |= {variable.name: variable.get(None) for variable in VARIABLES}
+    found |= {"seed of the thread": engine.random._threads.seed, "NumPy's errors": np.geterr()}
     return found | {"matmul precision": engine.get_matmul_precision()}
 
 
@@ -119,10 +129,15 @@ def _no_leaks() -> Iterator[None]:
     yield
     engine.synchronize()  # raises what a test left unread on a device
     after = settings()
-    for name in State.__slots__:
-        setattr(current(), name, before[name])  # so that one leak fails one test
+    for state in (current(), stepping()):  # so that one leak fails one test
+        for name in state.__slots__:
+            setattr(state, name, before[name])
     engine.set_num_threads(threads)  # examples set it, as they have a process to themselves
     if after != before:
+        for variable in VARIABLES:
+            variable.set(before[variable.name])
+        engine.random._threads.seed = before["seed of the thread"]
+        np.seterr(**before["NumPy's errors"])
         engine.set_matmul_precision(before["matmul precision"])
     assert after == before
 

@@ -17,7 +17,7 @@ from docs.make_reference import PACKAGES, modules, public
 from tests import ROOT
 
 ALLOWED = {"engine": {"engine"}, "rnn": {"rnn", "engine"}, "viz": {"viz", "engine"}}
-OWN = set(ALLOWED) | {"examples", "benchmarks", "tests"}
+OWN = set(ALLOWED) | {"examples", "benchmarks", "docs", "tests"}
 LIBRARIES = {"numpy", "cupy", "cupyx"}
 LAUNCHES = Path("engine/scan/cuda/module.py")  # compiles and launches what is generated
 
@@ -34,8 +34,9 @@ def imports(path: Path) -> set[str]:
 
 
 def sources(package: str) -> list[Path]:
-    found = (ROOT / package).rglob("*.py")
-    return sorted(path for path in found if "_build" not in path.parts)  # of the site
+    found = [p for p in (ROOT / package).rglob("*.py") if "_build" not in p.parts]  # of the site
+    assert found, f"{package} has no source"
+    return sorted(found)
 
 
 @pytest.mark.parametrize("package", ALLOWED)
@@ -165,6 +166,13 @@ def without_an_example(package: ModuleType) -> list[str]:
 @pytest.mark.parametrize("package", [path for one in PACKAGES for path, _ in modules(one)])
 def test_every_public_callable_has_an_example(package):
     assert not without_an_example(import_module(package))
+
+
+@pytest.mark.parametrize("package", ["engine", "rnn", "viz", "bptt"])
+def test_dir_lists_the_public_names_and_each_is_there(package):
+    module = import_module(package)
+    assert dir(module) == sorted(module.__all__)
+    assert [name for name in module.__all__ if not hasattr(module, name)] == []
 
 
 def test_examples_of_decorated_ops_are_run():

@@ -13,7 +13,10 @@ import engine
 from engine import GradientError
 from engine.apply import apply
 from engine.op import Op
+from engine.state import current
+from engine.stepping import stepping
 from tests import ROOT
+from tests.conftest import settings
 from tests.rnn.cells import test_cells as cells
 
 
@@ -191,10 +194,32 @@ def outcome_of(source: str, folder: Path) -> str:
     return run.stdout
 
 
-@pytest.mark.parametrize("leak", ["no_grad()", "scope('left', t=1)", "equations(lambda x: x)"])
-def test_a_leak_is_seen(tmp_path, leak):
-    source = f"import engine\n\ndef test_leak():\n    engine.{leak}.__enter__()\n"
-    assert "1 passed, 1 error" in outcome_of(source, tmp_path)
+LEAKS = {
+    "gradients": "engine.no_grad().__enter__()",
+    "scope": "engine.scope('left', t=1).__enter__()",
+    "equations": "engine.equations(lambda x: x).__enter__()",
+    "explicit": "engine.explicit().__enter__()",
+    "caller": "module._caller.set(1)",
+    "errors": "np.seterr(all='ignore')",
+}
+
+
+def test_a_leak_of_each_kind_is_seen_in_its_test_alone(tmp_path):
+    tests = [f"def test_{name}():\n    {leak}\n" for name, leak in LEAKS.items()]
+    imports = "import numpy as np\nimport engine\nfrom rnn.modules import module\n"
+    told = outcome_of("\n".join([imports, *tests, "def test_last():\n    pass\n"]), tmp_path)
+    assert f"{len(LEAKS) + 1} passed, {len(LEAKS)} errors" in told
+    assert [name for name in LEAKS if f"ERROR test_planted_leak.py::test_{name} " not in told] == []
+
+
+@pytest.mark.parametrize("state", [current(), stepping()], ids=lambda state: type(state).__name__)
+def test_every_setting_of_a_thread_is_watched(state):
+    for name in state.__slots__:
+        before, known = getattr(state, name), settings()
+        setattr(state, name, object())
+        changed = settings() != known
+        setattr(state, name, before)
+        assert changed, name
 
 
 def test_no_leak_is_seen_where_there_is_none(tmp_path):
