@@ -111,3 +111,7 @@ else:
             return _bfloat16()
         hint = _unknown_name(name, _INSTEAD, __all__)
         raise AttributeError(f"module 'engine' has no attribute {name!r}{hint}")
+
+    def __dir__() -> list[str]:
+        """Return the public names alone: the rooms of the package are not part of its namespace."""
+        return __all__

@@ -153,3 +153,8 @@ __all__ = [
     "wrapped",
 ]
 __all__ += cells.__all__
+
+
+def __dir__() -> list[str]:
+    """Return the public names."""
+    return __all__

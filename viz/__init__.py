@@ -59,3 +59,8 @@ __all__ = [
 
 if not TYPE_CHECKING:  # to which every name would then be one
     __getattr__ = teller(__name__, NAMES)
+
+
+def __dir__() -> list[str]:
+    """Return the public names."""
+    return __all__

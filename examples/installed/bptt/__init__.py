@@ -36,3 +36,8 @@ else:
 
 
 __all__ = ["__version__", "engine", "rnn", "viz"]
+
+
+def __dir__() -> list[str]:
+    """Return the public names."""
+    return __all__
