@@ -85,7 +85,8 @@ def browser() -> Iterator[Any]:
 
 
 # Small kernels take longer to compile than to run; the rooms of `engine` have the flags of users.
-LEVELS = {"rnn": "-O0", "viz": "-O0", "docs": "-O1", "examples": "-O1", "benchmarks": "-O1"}
+# So have those of `docs`: a trained spiking network is another one after other last bits.
+LEVELS = {"rnn": "-O0", "viz": "-O0", "examples": "-O1", "benchmarks": "-O1"}
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -14,7 +14,7 @@ import pytest
 from rnn.training import read_checkpoint
 from tests import ROOT
 
-KILLS, EVERY, STEPS, SEED = 25, 3, 100_000, 20240607
+KILLS, EVERY, STEPS, SEED = 50, 3, 100_000, 20240607
 
 # Moments are those of the clock of the process that is killed, as seconds are few steps for it
 # where the machine has much to do: clock_gettime(2) says how the clock is made of the process.
