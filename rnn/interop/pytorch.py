@@ -14,17 +14,8 @@ from safetensors.numpy import save as encode
 from engine import Tensor
 from engine.backends import Array
 from engine.checks import flag
-from rnn.cells import (
-    Cell,
-    CoupledLSTMCell,
-    ElmanCell,
-    GRUCell,
-    LSTMCell,
-    MinimalGatedCell,
-    OneGateGRUCell,
-    PeepholeLSTMCell,
-    ResetBeforeGRUCell,
-)
+from rnn.cells import Cell, ElmanCell, GRUCell, LSTMCell
+from rnn.cells.base import PyTorchCell
 from rnn.interop.blocks import as_array, assign, keep_old, mismatches
 from rnn.layers.pytorch import _Layer
 from rnn.layers.recurrent import Recurrent
@@ -35,13 +26,10 @@ from rnn.serialization.files import replace_files
 from rnn.serialization.saving import decoded
 
 COUNTERPARTS = (ElmanCell, LSTMCell, GRUCell)
+STEPS = {cell.step for cell in COUNTERPARTS}  # the equations that PyTorch has
 
 # What DataParallel, DistributedDataParallel and torch.compile put before all names.
 WRAPPERS = ("module.", "_orig_mod.")
-
-# Cells with PyTorch's names of parameters and other equations: loaded there, they would run and
-# give other numbers.
-WITHOUT = (CoupledLSTMCell, MinimalGatedCell, OneGateGRUCell, PeepholeLSTMCell, ResetBeforeGRUCell)
 
 
 def to_pytorch(
@@ -181,9 +169,13 @@ def _flat(name: str, chains: Sequence[str]) -> str:
 
 
 def _check(part: Module, path: str) -> None:
-    """Raise TypeError for a cell that has PyTorch's parameters and not its equations."""
+    """Raise TypeError for a cell that has PyTorch's parameters and not its equations.
+
+    Loaded there, they would run and give other numbers.
+    """
     other = isinstance(part, ElmanCell) and part.nonlinearity not in ("tanh", "relu")
-    if other or isinstance(part, WITHOUT):
+    own_step = isinstance(part, PyTorchCell) and type(part).step not in STEPS
+    if other or own_step:
         what = "such nonlinearity of an RNN" if other else type(part).__name__
         raise TypeError(
             f"{path or type(part).__name__}: PyTorch has no {what}; the weights would fit a layer "

@@ -10,7 +10,7 @@ from safetensors.numpy import load_file, save_file
 
 import engine
 import rnn
-from rnn.interop import from_pytorch, to_pytorch
+from rnn.interop import OnnxGRUCell, from_pytorch, to_pytorch
 from tests.draws import normal
 
 T, B, I, H, P = 6, 3, 4, 5, 2
@@ -232,10 +232,19 @@ def test_all_faults_come_in_one_error_and_nothing_changes():
             from_pytorch(net, {**to_pytorch(net), "bias_hh_l0": wrong})
 
 
+class Halved(rnn.LSTMCell):
+    """Halve what an LSTM gives."""
+
+    def step(self, x, state):
+        h, (_, c) = super().step(x, state)
+        return h / 2, (h / 2, c)
+
+
 def test_cells_with_other_equations_are_refused_by_name():
     for cell in (
         rnn.ResetBeforeGRUCell(I, H), rnn.PeepholeLSTMCell(I, H), rnn.CoupledLSTMCell(I, H),
-        rnn.MinimalGatedCell(I, H), rnn.OneGateGRUCell(I, H),
+        rnn.MinimalGatedCell(I, H), rnn.OneGateGRUCell(I, H), rnn.LayerNormLSTMCell(I, H),
+        OnnxGRUCell(I, H), Halved(I, H),
     ):  # fmt: skip
         name = type(cell).__name__
         for module in (cell, rnn.Recurrent(cell), rnn.Stacked([cell])):
