@@ -86,7 +86,7 @@ def attributes(module: Module) -> Iterator[tuple[str, Any]]:
     if type(module).__module__.startswith("rnn."):
         return
     for kind in type(module).__mro__:
-        if kind.__module__.startswith("rnn."):
+        if kind.__module__.partition(".")[0] in ("rnn", "engine"):
             continue
         for name, value in vars(kind).items():
             if isinstance(value, DATA) and not name.startswith("__"):
