@@ -136,20 +136,25 @@ def _collect(
             with interrupts.at_once():
                 future = next(coming)
             taken.add(future)
-            _record(future, done, records, errors)
+            _record(future, done, records, errors, interrupts)
             bar.update()
     except Interrupted:
         for future in futures:
             if future not in taken and future.done():
-                _record(future, done, records, errors)
+                _record(future, done, records, errors, interrupts)
         raise
 
 
-def _record(future: Future[Trial | None], done: Results, records: Records, errors: str) -> None:
+def _record(
+    future: Future[Trial | None], done: Results, records: Records, errors: str,
+    interrupts: Interrupts,
+) -> None:  # fmt: skip
     """Record the trial that a future has. Raises RuntimeError for one that is to stop the sweep."""
     try:
         trial = future.result()
     except BrokenExecutor as error:
+        if interrupts.asked:  # a signal for all processes of the job ended the worker between steps
+            return
         raise RuntimeError(
             "sweep: a worker process ended in the middle of a trial, killed or for lack of memory, "
             f"or could not start (then its own message is above); {records.told(len(done))}"

@@ -9,7 +9,8 @@ import subprocess
 import sys
 import threading
 import time
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from importlib.util import find_spec
 from multiprocessing import get_context
 
@@ -548,6 +549,34 @@ def test_signals_end_a_sweep_and_its_processes(number, tmp_path):
         assert "Traceback" not in said
     trials = sweeps.read_sweep(path).trials
     assert [(t.number, t.metrics) for t in trials] == [(0, {"steps": 1}), (1, {"steps": 2})]
+
+
+def number_of(config):
+    return config["a"]
+
+
+class Terminated(Executor):
+    """Run the first trial; then the job gets SIGTERM, which ends the only worker."""
+
+    def submit(self, call, /, *args, **keywords):
+        future = Future()
+        if not hasattr(self, "ran"):
+            self.ran = True
+            future.set_result(call(*args, **keywords))
+        else:
+            os.kill(os.getpid(), signal.SIGTERM)
+            future.set_exception(BrokenProcessPool("a worker ended"))
+        return future
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs signals")
+def test_a_signal_that_ends_the_workers_too_loses_no_trial(tmp_path):
+    path = tmp_path / "sweep.jsonl"
+    found = rnn.sweep(
+        number_of, {"a": [1.0, 2.0]}, executor=Terminated(), path=path, progress=False
+    )
+    assert found.interrupted
+    assert [trial.number for trial in sweeps.read_sweep(path).trials] == [0]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs signals")
