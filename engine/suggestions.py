@@ -17,7 +17,7 @@ E = TypeVar("E", bound=Exception)
 
 
 class Advice(NamedTuple):
-    """What to write for `names` and `keywords`; `called` has what keywords may be called here."""
+    """Hold what to write for `names` and `keywords`, and in `called` the names of keywords here."""
 
     names: Mapping[str, str] = {}
     keywords: Mapping[str, str] = {}

@@ -1,4 +1,4 @@
-"""What the engine asks of an array library, which `numpy.py` and `cupy.py` answer, and of a device.
+"""Declare what the engine asks of array libraries, as `numpy.py` and `cupy.py` answer, and devices.
 
 Below everything; the backends and the op registry each build a `Namespace` for rules.
 """

@@ -1,4 +1,4 @@
-"""What the array API standard has besides functions of arrays: dtypes, constants, what there is.
+"""Offer what the array API standard has besides functions of arrays: dtypes, constants, its info.
 
 `engine` offers every name in `__all__` as its own; the functions are in `ops/`.
 """

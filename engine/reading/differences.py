@@ -1,4 +1,4 @@
-"""How two graphs differ: the nodes that were added, removed and changed, as lines of text.
+"""Tell how two graphs differ: the nodes that were added, removed and changed, as lines of text.
 
 Nodes are aligned by what they are, not by their numbers, so one node more does not make all that
 follow it differ. Above the text form and the executors of recurrences; below `Graph.diff`, `viz`.

@@ -106,7 +106,7 @@ LARGE = 1 << 15  # numbers in a tensor: below, a tree is done before a kernel is
 
 
 class Found(NamedTuple):
-    """How one tensor of the elements is combined: by an op, or by the affine pair with `factor`.
+    """Tell how one tensor of the elements is combined: by an op, or the affine pair with `factor`.
 
     `inner` is ``a2 b1 + b2``, the other ``a1 b2 + b1``.
     """

@@ -91,7 +91,7 @@ class ReduceLROnPlateau(Schedule):
         if not is_real(metric):
             raise TypeError(f"ReduceLROnPlateau: the metric must be a number, got {metric!r}")
         metric = float(metric)
-        self._lrs = self._applied = self.lrs  # whatever has set them since
+        self._lrs = self._applied = self.lrs  # also where others set them since
         if self._better(metric):
             self.best, self.bad = metric, 0
         else:

@@ -1,4 +1,4 @@
-"""What users of PyTorch and Keras write in their first hour, and what they are told."""
+"""Run what users of PyTorch and Keras write in their first hour, and read what they are told."""
 
 import re
 from typing import Any

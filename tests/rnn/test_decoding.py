@@ -160,7 +160,7 @@ def test_a_draw_follows_from_seed_and_key_and_not_from_the_other_rows():
 
 @pytest.mark.parametrize("mark", [0.0, 0.5, math.nextafter(1.0, 0.0)])
 def test_a_draw_at_the_very_end_is_of_an_index_that_is_possible(mark, monkeypatch):
-    # Rows whose sums round to more and to less than 1, with nothing at their ends.
+    # Rows with sums that round to more and to less than 1, and nothing at their ends.
 
     class Marks:
         def random(self, count):

@@ -46,7 +46,7 @@ class Cut(NamedTuple):
 
 
 def with_gradient(steps, kind, k=None, k1=None, k2=None):
-    """Return the steps whose losses have a gradient at all, by the words of `rnn.truncated`."""
+    """Return the steps that have a loss with a gradient, by the words of `rnn.truncated`."""
     if kind == "tail":
         return range(steps - k, steps)
     if kind != "window":

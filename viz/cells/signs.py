@@ -1,4 +1,4 @@
-"""What the boxes of a cell say: the sign of an op, with the constants and weights it takes; and
+"""Write the words in the boxes of a cell: the sign of an op, with its constants and weights; and
 symbols of LaTeX as plain text with Unicode's small letters: h_{t-1} is hₜ₋₁. Below `model.py`.
 """
 

@@ -42,7 +42,7 @@ def kernels(dtype) -> list[Many]:
 
 
 OLD, NEW = ARCHITECTURES
-# Both types of 16 bits, whose headers are the devices' own, and both architectures come first.
+# First both types of 16 bits, which need headers of the devices, and both architectures.
 COMPILED = [(DTYPES[0], NEW), (DTYPES[-1], OLD), (DTYPES[2], NEW)]
 COMPILED += [one for one in crossed(DTYPES, ARCHITECTURES) if one not in COMPILED]
 

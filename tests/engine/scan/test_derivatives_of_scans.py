@@ -243,7 +243,7 @@ def test_third_order_of_ops_in_a_step(name, options):
 
 @pytest.mark.parametrize("k", range(5))
 def test_derivatives_of_a_power_of_any_order(k, core):
-    # The final state is a^n, whose derivatives are known.
+    # The final state is a^n, with known derivatives.
     n, at = 6, 1.3
     a = engine.asarray(at, dtype="float64", requires_grad=True)
     out, _ = engine.scan(lambda h, _: (h * a, None), engine.ones((1, 1), dtype="float64"), None,

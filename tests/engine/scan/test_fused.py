@@ -452,7 +452,7 @@ def test_one_column_stands_for_all_columns():
 
 @pytest.mark.parametrize("H", [4, 19])
 def test_joined_inputs_and_overlapping_slices(H):
-    # The textbooks' W [h, x], and slices whose gradients lie over each other.
+    # The textbooks' W [h, x], and slices with gradients that lie over each other.
     W = normal(H, H + 3, salt=3)
 
     def step(h, x):
