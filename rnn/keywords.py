@@ -102,8 +102,8 @@ KEYWORDS = {
     "of a recurrence nonlinearity= of rnn.RNN, or a cell of your own",
     "recurrent_activation": "a cell of your own, a class of rnn.Cell",
     "recurrent_dropout": "rnn.Recurrent(rnn.VariationalDropout(cell, states=p))",
-    "reset_after": "nothing for True: rnn.GRU resets after the product; for False "
-    "rnn.Recurrent(rnn.ResetBeforeGRUCell(inputs, units))",
+    "reset_after": "rnn.Recurrent(rnn.ResetBeforeGRUCell(inputs, units)) for reset_after=False; "
+    "rnn.GRU itself resets after the product",
     **dict.fromkeys(("kernel_initializer", "recurrent_initializer", "bias_initializer"), _VALUES),
     **dict.fromkeys(
         ("kernel_regularizer", "recurrent_regularizer", "bias_regularizer"),
