@@ -1,4 +1,4 @@
-"""A real Chromium that opens pages and refuses them everything else. For the tests of pages."""
+"""Open pages in a real Chromium that refuses them everything else, for the tests of pages."""
 
 import shutil
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ import pytest
 
 
 class Visit:
-    """An open page: what it did wrong is in `faults`, what it asked for in `requests`."""
+    """Hold an open page: its errors are in `faults`, the addresses it asked for in `requests`."""
 
     def __init__(self, page: Any, url: str) -> None:
         self.page, self.url = page, url

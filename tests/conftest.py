@@ -1,4 +1,4 @@
-"""Fixtures of all tests: devices, a browser, a watch over leaked thread state, the golden flag."""
+"""Provide fixtures: devices, a browser, a watch over leaked thread state, the golden flag."""
 
 import gc
 import os

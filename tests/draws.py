@@ -1,4 +1,4 @@
-"""Fixed random arrays and leaves for tests, the same in every run; and the rest of a long draw."""
+"""Draw fixed random arrays and leaves for tests, the same in every run; mark long draws slow."""
 
 from collections.abc import Iterable
 from typing import Any

@@ -1,4 +1,4 @@
-"""Runs programs in forks of a process that has imported the packages, which takes half a second.
+"""Run programs in forks of a process that has imported the packages, which takes half a second.
 
 A crash ends its fork alone.
 """
@@ -49,7 +49,7 @@ for line in sys.stdin:
 
 
 class Done(NamedTuple):
-    """The end of a program: its exit status, below zero after a signal, and its output."""
+    """Hold the end of a program: its exit status, below zero after a signal, and its output."""
 
     returncode: int
     stdout: str
@@ -57,7 +57,7 @@ class Done(NamedTuple):
 
 
 class Forks:
-    """A context in which programs run in forks of one process, which finds packages in `path`.
+    """Run programs in forks of one process, which finds packages in `path`, in a `with` block.
 
     It has `imports` imported too, by name, where most programs need them.
     """

@@ -1,4 +1,4 @@
-"""The tables in the docs are the files that the benchmarks wrote, and the benchmarks run."""
+"""Run the benchmarks, and test that the tables in the docs are the files that they wrote."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""The benchmark of language models, a block each: its sizes, a tiny run, its table and results."""
+"""Test the benchmark of language models, a block each: sizes, a tiny run, table and results."""
 
 import json
 import math

@@ -1,4 +1,4 @@
-"""Every benchmark takes `--device`: run on the fake of CuPy at small sizes, in processes apart."""
+"""Run every benchmark with `--device` on the fake of CuPy at small sizes, in processes apart."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""The benchmark of recurrences on a GPU: its lines, checks and files, run on arrays of the host.
+"""Test the benchmark of recurrences on a GPU: lines, checks and files, run on arrays of the host.
 
 What needs CuPy runs in a process with the fake of CuPy on its path, so that no other test sees it.
 """

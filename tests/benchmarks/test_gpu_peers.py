@@ -1,4 +1,4 @@
-"""The competitors of a line on a GPU: the numbers that they start from, and their gradients."""
+"""Test the competitors of a line on a GPU: the numbers that they start from, their gradients."""
 
 import importlib.util
 

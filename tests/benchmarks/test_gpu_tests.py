@@ -1,4 +1,6 @@
-"""The tests of a device as parts of `make gpu`: the plugin that writes outcomes, their merging."""
+"""Merge the outcomes of device tests, the parts of `make gpu`, and test the plugin that writes
+them.
+"""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""`make gpu`: its parts, what they keep, and what becomes of programs that fail or never end.
+"""Test `make gpu`: its parts, their files, and how it treats programs that fail or never end.
 
 Whole runs find the fake of CuPy on their path and write into a folder of the test.
 """

@@ -1,4 +1,4 @@
-"""The benchmark of pictures runs, and what it says of files is what is in them."""
+"""Run the benchmark of pictures, and test that its claims about files are true of the files."""
 
 import json
 import re

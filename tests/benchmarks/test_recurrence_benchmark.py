@@ -1,4 +1,4 @@
-"""The benchmark of recurrences on the CPU: its processes, checks, choices and tables."""
+"""Test the benchmark of recurrences on the CPU: its processes, checks, choices and tables."""
 
 import json
 import mmap
@@ -126,7 +126,7 @@ def test_a_process_that_fails_is_an_error_that_says_why(tmp_path):
 
 
 class Told:
-    """A process that answers what it is told to."""
+    """Answer as a process would, with answers given beforehand."""
 
     cell = "lstm"
 

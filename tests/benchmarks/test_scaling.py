@@ -1,4 +1,4 @@
-"""The scaling benchmark: the model of messages, its tables, and that the measurements run."""
+"""Test the scaling benchmark: the model of messages, its tables, and that the measurements run."""
 
 import json
 

@@ -9,7 +9,7 @@ CELL = re.compile(r"^```\{code-cell\}[^\n]*\n(?::tags: \[([^\]]*)\]\n)?(.*?)^```
 
 
 class Cell(NamedTuple):
-    """A code cell with its tags and the line on which its code begins."""
+    """Hold a code cell with its tags and the line on which its code begins."""
 
     tags: tuple[str, ...]
     code: str

@@ -1,4 +1,4 @@
-"""What the docs name is there: names, files, commands, commits, results, licences of data."""
+"""Test that the docs name what exists: files, commands, commits, results, licences of data."""
 
 import functools
 import importlib

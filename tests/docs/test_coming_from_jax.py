@@ -1,4 +1,4 @@
-"""The page for users of JAX: each row and block of it runs, and both sides agree."""
+"""Test the page for users of JAX: each row and block of it runs, and both sides agree."""
 
 from typing import Any
 

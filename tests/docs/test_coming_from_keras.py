@@ -1,4 +1,4 @@
-"""The page for users of Keras: each row and block of it runs, and both sides give the same."""
+"""Test the page for users of Keras: each row and block of it runs, and both sides give the same."""
 
 import re
 from importlib.util import find_spec

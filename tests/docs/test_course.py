@@ -1,4 +1,4 @@
-"""The course runs as its pages say, its pictures fit, and its exercises tell right from wrong."""
+"""Run the course: its pages hold, its pictures fit, its exercises tell right from wrong."""
 
 import re
 import time

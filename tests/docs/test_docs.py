@@ -1,4 +1,4 @@
-"""The code in the docs runs, and what they link to is there."""
+"""Run the code in the docs, and test that the targets of their links exist."""
 
 import re
 

@@ -1,5 +1,5 @@
-"""The gallery: page and pictures are what its script makes, the code shown is the code that ran,
-and the numbers in the text are those of other ways to get them.
+"""Test the gallery: page and pictures are what its script makes, the code shown is the code that
+ran, and the numbers in the text are those of other ways to get them.
 """
 
 import hashlib

@@ -1,4 +1,4 @@
-"""Every block of code in the recipes runs, as its page shows it, in a folder of its own.
+"""Run every block of code in the recipes as its page shows it, in a folder of its own.
 
 A page is cut at its headings, and a part runs in any process: before it, those before it run their
 Python blocks, whose names it shares, and the first part its commands too. A part that imports a
@@ -37,7 +37,7 @@ FILE = re.compile(r"# (\w+\.py)\n")  # the first line of a block that is a file 
 
 
 class Part(NamedTuple):
-    """A part of a page: its heading, the offset of its text in the page, and the text."""
+    """Hold a part of a page: its heading, the offset of its text in the page, and the text."""
 
     heading: str
     start: int

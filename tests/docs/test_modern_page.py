@@ -1,4 +1,4 @@
-"""The page on modern recurrences: it is what its script makes, and what it says is so."""
+"""Test the page on modern recurrences: it is what its script makes, and its statements hold."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""The site: every public name is in the reference, and the check of the built pages can fail."""
+"""Test the site: every public name is in the reference, and the check of built pages can fail."""
 
 import re
 from io import BytesIO

@@ -1,4 +1,4 @@
-"""Steps in every form of assignment, run without any package, to compare versions of Python.
+"""Write steps in every form of assignment, without any package, to compare versions of Python.
 
 Run as a script it prints the label of every op as JSON; `test_equations.py` runs it with each
 Python that it finds.
@@ -26,7 +26,7 @@ def _engine() -> Any:
 
 
 class V:
-    """A value whose ops note their label."""
+    """Hold a value; each of its ops logs its label."""
 
     log: ClassVar["list[str]"] = []
     equations: Any = None

@@ -1,4 +1,4 @@
-"""detect_anomaly: it names the op, the scope, t and the line; off, nothing is looked at."""
+"""Test detect_anomaly: it names op, scope, t and line; switched off, it reads nothing."""
 
 import inspect
 from pathlib import Path

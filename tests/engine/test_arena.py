@@ -1,4 +1,4 @@
-"""The arena of large arrays: blocks come back, keep what they hold, and leave others alone."""
+"""Test the arena of large arrays: blocks return, keep their contents, and leave others alone."""
 
 import gc
 import os

@@ -1,4 +1,4 @@
-"""Arguments of public functions: flags, arrays for tensors, keywords of other libraries."""
+"""Test arguments of public functions: flags, arrays for tensors, keywords of other libraries."""
 
 import inspect
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""The backward pass: what gradients() and backward() answer, refuse and record."""
+"""Test the backward pass: what gradients() and backward() return, refuse and record."""
 
 import threading
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""checkpoint: bit for bit the same as without it, from a graph that is not kept."""
+"""Test checkpoint: bit for bit the same as without it, from a graph that is not kept."""
 
 import gc
 import tracemalloc

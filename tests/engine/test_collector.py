@@ -1,4 +1,4 @@
-"""Full collections of cycles wait while a large graph grows or is walked, and only then."""
+"""Test that full collections of cycles wait only while a large graph grows or is walked."""
 
 import gc
 import threading

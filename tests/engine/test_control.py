@@ -1,4 +1,4 @@
-"""Control flow by functions: what runs, its gradients, and what cannot be recorded."""
+"""Test control flow by functions: what runs, its gradients, and what cannot be recorded."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""What the graph costs: long chains, shared nodes, slices, and that dropping it frees it all."""
+"""Count what the graph costs: long chains, shared nodes, slices; dropping it frees all of it."""
 
 import gc
 import time

@@ -1,4 +1,4 @@
-"""Ops that users define: recorded, array-only, and wrong in every way that is refused."""
+"""Test ops that users define: recorded, array-only, and wrong in every way that is refused."""
 
 from collections.abc import Iterator
 from typing import Any

@@ -1,4 +1,4 @@
-"""Gradients with uses cut off, against graphs that are detached there; sums over several passes."""
+"""Compare gradients with uses cut off with those of detached graphs; sum over several passes."""
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ EXACT = {"rtol": 1e-12, "atol": 1e-14}
 
 
 class Uses:
-    """Hands tensors on, those detached whose turn is in `detached`."""
+    """Hand tensors on, detached those of which the turn is in `detached`."""
 
     def __init__(self, detached=()):
         self.detached, self.seen = set(detached), 0

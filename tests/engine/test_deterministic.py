@@ -1,4 +1,4 @@
-"""engine.deterministic(): gradients of embeddings and of indexing without the order of threads."""
+"""Test engine.deterministic(): gradients of embeddings and indexing without order of threads."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Arrays in and out by DLPack: the memory, the dtypes, what is refused; NumPy and torch outside."""
+"""Test arrays in and out by DLPack: memory, dtypes, refusals; NumPy and torch outside."""
 
 import inspect
 from typing import Any
@@ -122,7 +122,7 @@ def test_read_only_memory_is_not_handed_out_to_be_written_to():
 
 
 class Stranger:
-    """An array of another library: nothing but the two methods of DLPack."""
+    """Stand for an array of another library: nothing but the two methods of DLPack."""
 
     def __init__(self, array: np.ndarray, device: tuple[int, int] = (ON_HOST, 0)) -> None:
         self.array, self.device = array, device

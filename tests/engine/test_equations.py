@@ -1,4 +1,4 @@
-"""That the assignments of a step function name the nodes they make, whatever form they take."""
+"""Test that the assignments of a step function, in any form, name the nodes they make."""
 
 import json
 import shutil
@@ -72,7 +72,7 @@ def test_builtins_are_named_after_their_variable_however_often_a_step_has_run():
 
 
 class Folded(rnn.Cell):
-    """A cell with a builtin."""
+    """Call a builtin in a cell."""
 
     def __init__(self):
         engine.seed(7)

@@ -1,4 +1,4 @@
-"""jvp, jacobian and hessian_vector_product, against adjoints, differences, torch and each other."""
+"""Compare jvp, jacobian and hessian_vector_product with adjoints, differences and torch."""
 
 from typing import Any
 

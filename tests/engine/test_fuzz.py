@@ -1,5 +1,5 @@
-"""Ten thousand random graphs of ops: their gradients against finite differences, and against torch
-where it is installed. `make test` draws the first two thousand of them.
+"""Compare the gradients of ten thousand random graphs of ops with finite differences, and with
+torch where it is installed. `make test` draws the first two thousand of them.
 """
 
 import numpy as np
@@ -18,7 +18,7 @@ BINARY = ("add", "subtract", "multiply", "maximum", "minimum", "hypot", "logadde
 
 
 class Engine:
-    """The functions that graphs are made of, by our engine."""
+    """Build graphs from the functions of the engine."""
 
     def __getattr__(self, name):
         return getattr(engine, name)
@@ -31,7 +31,7 @@ class Engine:
 
 
 class Torch:
-    """The same by torch."""
+    """Build the same graphs from torch."""
 
     def __getattr__(self, name):
         import torch

@@ -1,4 +1,4 @@
-"""What only a GPU can show: no hidden transfers, the pool's figures, indices that are checked."""
+"""Test what only a GPU can show: no hidden transfers, bytes of the pool, checked indices."""
 
 import numpy as np
 import pytest

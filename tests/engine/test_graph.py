@@ -1,4 +1,4 @@
-"""The graph as data: its canonical text, queries, scopes, and that none of it can be changed."""
+"""Read the graph as data: its canonical text, queries, scopes; none of it can be changed."""
 
 import itertools
 import os

@@ -1,4 +1,4 @@
-"""Looking at graphs: what two have different, what one amounts to, and assertions on them."""
+"""Test tools for graphs: the difference of two, the costs of one, and assertions."""
 
 import os
 import subprocess

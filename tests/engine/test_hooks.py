@@ -1,4 +1,4 @@
-"""Hooks on gradients, freed graphs, what backward refuses, and what a failure leaves behind."""
+"""Test hooks on gradients, freed graphs, refusals of backward, and the state after a failure."""
 
 import gc
 import threading

@@ -1,4 +1,4 @@
-"""Compiled updates, clipping and products on the host: the bits of NumPy, or float64 rounded."""
+"""Test compiled updates, clipping and products on the host: NumPy's bits, or float64 rounded."""
 
 import numpy as np
 import pytest
@@ -125,7 +125,7 @@ def test_a_wrong_kernel_would_be_seen(counted, monkeypatch):
 
 
 class Mixing(optim.SGD):
-    """A rule that no kernel can have."""
+    """Apply a rule that no kernel can have."""
 
     def rule(self, group, xp, x, g, state, steps):
         x -= g[::-1]

@@ -1,4 +1,4 @@
-"""The compiled side: accuracy of the elementary functions, large products, the cache, failures."""
+"""Test the compiled side: accuracy of the elementary functions, large products, cache, failures."""
 
 import ctypes
 import io

@@ -1,4 +1,4 @@
-"""Methods of tensors, NumPy's functions of them, and names of other libraries that are none."""
+"""Test methods of tensors, NumPy's functions of them, and hints for other libraries' names."""
 
 import ast
 import copy

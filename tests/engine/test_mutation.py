@@ -1,4 +1,4 @@
-"""``x[key] = v`` and in-place operators: whatever is changed when, no gradient is a wrong one."""
+"""Change tensors by ``x[key] = v`` and in-place operators: no gradient is wrong at any time."""
 
 import gc
 import time

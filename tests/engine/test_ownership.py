@@ -1,4 +1,4 @@
-"""A backward pass keeps arrays that its rules made, and copies those that something else has."""
+"""Test that a backward pass keeps arrays that its rules made, and copies those of others."""
 
 import numpy as np
 import pytest

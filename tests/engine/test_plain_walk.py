@@ -1,4 +1,4 @@
-"""Functions and backward passes with nothing that looks on give the bits of those with something.
+"""Compare functions and backward passes without observers with those under observers, bit for bit.
 
 A hook on a tensor that has no part in it turns the plain walk off, an interpreter that computes
 what it is given turns off the functions of one and of two tensors.
@@ -19,7 +19,7 @@ from engine.state import using
 
 
 class Computing:
-    """An interpreter that changes nothing."""
+    """Interpret as the engine does: an interpreter that changes nothing."""
 
     def compute(self, op, run):
         return run()

@@ -1,4 +1,4 @@
-"""The profiler: exact times by clocks that the tests turn themselves, exact bytes, nothing left."""
+"""Test the profiler: exact times by clocks that tests turn, exact bytes, nothing left behind."""
 
 import gc
 import threading
@@ -20,7 +20,7 @@ from tests.draws import leaf, normal, normal_leaf
 
 
 class Ticks:
-    """A clock that goes on by one second each time it is read, and when it is told to."""
+    """Go on by one second each time it is read, and when it is told to."""
 
     def __init__(self, step: float = 1.0) -> None:
         self.now, self.step = 0.0, step

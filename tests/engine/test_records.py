@@ -1,4 +1,4 @@
-"""JSON and GraphML: networkx reads the same graph, by the letter of both standards."""
+"""Read JSON and GraphML with networkx: the same graph, by the letter of both standards."""
 
 import json
 import math

@@ -1,4 +1,4 @@
-"""grad, value_and_grad and vjp: any nesting of arguments, any nesting of themselves."""
+"""Test grad, value_and_grad and vjp: any nesting of arguments, any nesting of themselves."""
 
 from collections.abc import Callable
 from typing import Any

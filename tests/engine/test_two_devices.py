@@ -1,4 +1,4 @@
-"""Arrays on the second device: ops, gradients and optimisers work there, while another is current.
+"""Test the second device: ops, gradients and optimisers work there, while another is current.
 
 CuPy computes on the current device and puts results there, whatever it is given.
 """

@@ -1,4 +1,4 @@
-"""Tensors that get other values between passes: a backward pass uses what its forward pass saw."""
+"""Change values of tensors between passes: a backward pass uses those of its forward pass."""
 
 import gc
 import sys
@@ -96,7 +96,7 @@ def stacked(net: Any) -> Tensor:
 
 
 class Stack(rnn.Module):
-    """Two products, one after the other, so that gradients need both weights."""
+    """Multiply twice, one after the other, so that gradients need both weights."""
 
     def __init__(self) -> None:
         self.parts = [rnn.Linear(3, 4, dtype="float64"), rnn.Linear(4, 2, dtype="float64")]

@@ -1,4 +1,4 @@
-"""`vmap` against a loop over the examples, its derivatives, and what it refuses."""
+"""Compare `vmap` with a loop over the examples; test its derivatives and its refusals."""
 
 import dataclasses
 from typing import Any
@@ -137,7 +137,7 @@ def test_a_hessian_by_the_named_argument():
 
 @dataclasses.dataclass(frozen=True, repr=False)
 class State:
-    """A state that counts how often it is checked."""
+    """Count how often a state is checked."""
 
     h: Any
     rate: float = dataclasses.field(default=0.5, metadata={"static": True})

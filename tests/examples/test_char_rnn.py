@@ -1,4 +1,4 @@
-"""The main job from outside: what it writes, that it repeats itself, and how it refuses."""
+"""Run the main job from outside: its files, that it repeats itself, and how it refuses."""
 
 import signal
 import subprocess

@@ -1,4 +1,4 @@
-"""The first examples: what they compute, that they learn and repeat themselves, how they refuse."""
+"""Run the first examples: results, that they learn and repeat themselves, how they refuse."""
 
 import gzip
 import importlib

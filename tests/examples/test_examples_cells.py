@@ -1,4 +1,4 @@
-"""The examples that compare cells: their sequences, what is learnt and by which cell, refusals."""
+"""Run the examples that compare cells: their sequences, which cell learns which, refusals."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""The examples that train on a task give the same on a GPU as on the host, within rounding."""
+"""Train examples on a GPU and on the host: the same within rounding."""
 
 import importlib
 

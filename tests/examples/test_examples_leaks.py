@@ -1,4 +1,4 @@
-"""The examples learn from nothing that they are judged by, and Ctrl-C ends all of a run.
+"""Test that the examples learn from no data that judges them, and that Ctrl-C ends all of a run.
 
 Every training of an example goes through `task.fitted`, so what it calls is watched there.
 """

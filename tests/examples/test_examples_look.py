@@ -1,4 +1,4 @@
-"""Pictures of a run of the command line: what is drawn is the model of the folder."""
+"""Draw a run of the command line: the picture is of the model in the folder."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Music and forecasts: their data, figures and floors, that they learn, how they refuse."""
+"""Run music and forecasts: their data, metrics and floors, that they learn, how they refuse."""
 
 import gzip
 import json

@@ -1,5 +1,5 @@
-"""Alignment, captions and Jordan: their data, and that they learn; and that these and music and
-forecasts repeat themselves, write what they say, and refuse bad options.
+"""Run alignment, captions and Jordan: their data, and that they learn; and that these and music and
+forecasts repeat themselves, write what they print, and refuse bad options.
 """
 
 import json

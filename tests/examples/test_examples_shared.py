@@ -1,4 +1,4 @@
-"""What the examples share, and the code of the page on tasks: it runs as printed."""
+"""Test the helpers that examples share, and the code of the page on tasks: it runs as printed."""
 
 import gzip
 import os

@@ -1,4 +1,4 @@
-"""Surnames, sentiment, entities, translation: they learn, repeat themselves, split honestly.
+"""Run surnames, sentiment, entities, translation: they learn, repeat themselves, split honestly.
 
 All on their generated data, or on files of their formats that are made here.
 """

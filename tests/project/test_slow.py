@@ -1,4 +1,4 @@
-"""Slow tests: a few of the same kind run in `make test`, and the page on tests lists them all."""
+"""Test the marks of slow tests: a few of a kind run in `make test`, and the page lists them all."""
 
 import ast
 import itertools

@@ -13,7 +13,7 @@ State = tuple[Tensor, Tensor]
 
 
 class Leaky(rnn.Cell):
-    """One state, under a name of the user's."""
+    """Step one state, under a name of the user's."""
 
     def __init__(self, I: int, H: int) -> None:
         self.input_size, self.state_size = I, {"h": H}
@@ -26,7 +26,7 @@ class Leaky(rnn.Cell):
 
 
 class Timed(rnn.Cell):
-    """Two states and the time."""
+    """Step two states by the time."""
 
     input_size, state_size = 3, {"a": 3, "b": 3}
 
@@ -37,7 +37,7 @@ class Timed(rnn.Cell):
 
 
 class Net(rnn.Module):
-    """A layer and a head."""
+    """Chain a layer and a head."""
 
     def __init__(self, I: int, H: int) -> None:
         self.layer, self.head = rnn.LSTM(I, H, num_layers=2), rnn.Linear(H, 1)

@@ -1,4 +1,4 @@
-"""Back-propagation through time by hand, in NumPy, from the textbook equations: the tests' oracle.
+"""Propagate back through time by hand, in NumPy, from the textbook equations: the tests' oracle.
 
 Each function takes x (T, B, I), the initial state (B, H) or a pair of them, the parameters in
 PyTorch's names and layouts, and the loss's gradients by the outputs, dy (T, B, H), and by the final

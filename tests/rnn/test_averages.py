@@ -1,4 +1,4 @@
-"""The exponential moving average of weights: its values, and what `fit` does with it."""
+"""Test the exponential moving average of weights: its values, and its use by `fit`."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Checkpoint folders: what is written comes back; what is damaged, mixed or hostile does not."""
+"""Test checkpoint folders: contents come back; damaged, mixed or hostile ones are refused."""
 
 import hashlib
 import json

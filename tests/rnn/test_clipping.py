@@ -1,4 +1,4 @@
-"""Clipping by norm and by value: at any size, for any p, and never by what is not finite."""
+"""Clip by norm and by value: at any size, for any p, and never by a number that is not finite."""
 
 import math
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Decoding: sampling, greedy search, streams, beams and CTC, against enumeration by hand."""
+"""Decode: sampling, greedy search, streams, beams and CTC, against enumeration by hand."""
 
 import itertools
 import math
@@ -281,7 +281,7 @@ def test_generate_carries_the_state_and_takes_the_settings():
 
 
 class Table:
-    """Log probabilities by the two indices before, of which the state carries the older one."""
+    """Tabulate log probabilities by the two indices before; the state carries the older one."""
 
     def __init__(self, V, number=0, scale=1.5):
         self.logits = engine.log_softmax(

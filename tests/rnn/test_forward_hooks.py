@@ -1,4 +1,4 @@
-"""Hooks on the calls of modules: `register_forward_hook`."""
+"""Test hooks on the calls of modules: `register_forward_hook`."""
 
 import copy
 

@@ -1,4 +1,4 @@
-"""Parameters that are not trained any more, or never were: kept, saved, moved, left as they are."""
+"""Test parameters that are not trained any more, or never were: kept, saved, moved, unchanged."""
 
 import copy
 

@@ -1,4 +1,4 @@
-"""Initialisers: orthogonality, variance, the same values for the same seed, and by name."""
+"""Test initialisers: orthogonality, variance, the same values for the same seed, and by name."""
 
 import math
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Metrics: spans against a twin of conlleval and its published figures, sums against loops."""
+"""Compare spans with a twin of conlleval and its published metrics, and sums with loops."""
 
 import math
 import random

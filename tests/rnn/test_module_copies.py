@@ -1,4 +1,4 @@
-"""Pickles and deep copies of every module: the same network, on weights of its own."""
+"""Pickle and copy every module: the same network, on weights of its own."""
 
 import copy
 import inspect

@@ -1,4 +1,4 @@
-"""Hooks before calls of modules, and on the gradients that go through them, against PyTorch's."""
+"""Compare hooks before calls of modules, and on gradients through them, with PyTorch's."""
 
 import copy
 import gc
@@ -124,7 +124,7 @@ def test_what_a_backward_hook_returns_replaces_the_gradients():
 
 
 class Crossed(rnn.Module):
-    """Two outputs, neither of which reads all inputs; one input is used outside as well."""
+    """Give two outputs, neither of which reads all inputs; one input is used outside as well."""
 
     def forward(self, a, b, c, scale):
         return a * b * scale, b + 0 * c.detach() if hasattr(c, "detach") else b

@@ -1,4 +1,4 @@
-"""Modules: what they hold, by which names, and what may be assigned in its place."""
+"""Test modules: what they hold, by which names, and what may be assigned in its place."""
 
 import copy
 import re
@@ -16,7 +16,7 @@ Pair = namedtuple("Pair", "first second")
 
 
 class Held(rnn.Module):
-    """A module with one attribute, `x`; it is called with `use` on that."""
+    """Hold one attribute, `x`; a call returns `use` of it."""
 
     def __init__(self, x, use=None):
         self.x = x
@@ -552,7 +552,7 @@ def test_the_containers_of_torch_are_lists_and_dicts_here():
 
 
 class Listed(rnn.Cell):
-    """A cell with its weights in containers."""
+    """Keep the weights of a cell in containers."""
 
     input_size, state_size = 2, {"h": 2}
 

@@ -1,4 +1,4 @@
-"""Every gate and state of networks over time: `observe` on layers, stacks and models."""
+"""Observe every gate and state of networks over time: `observe` on layers, stacks and models."""
 
 import numpy as np
 import pytest

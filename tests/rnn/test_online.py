@@ -1,4 +1,4 @@
-"""Gradients carried forward in time: RTRL against BPTT, e-prop and SnAp-1 against their words."""
+"""Carry gradients forward in time: RTRL against BPTT, e-prop and SnAp-1 by definition."""
 
 import gc
 import math
@@ -19,7 +19,7 @@ EXACT = {"rtol": 1e-12, "atol": 1e-13}
 
 
 class Matrix(rnn.Cell):
-    """A matrix state beside a vector, and an output with weights of its own."""
+    """Keep a matrix state beside a vector, and give an output with weights of its own."""
 
     input_size, state_size = I, {"S": (2, 3), "h": 2}
 
@@ -36,7 +36,7 @@ class Matrix(rnn.Cell):
 
 
 class Late(rnn.Cell):
-    """Gives out the state before the step, through weights, and takes the time."""
+    """Give out the state before the step, through weights, and take the time."""
 
     input_size, state_size = I, {"h": 3}
 
@@ -50,7 +50,7 @@ class Late(rnn.Cell):
 
 
 class Constant(rnn.Cell):
-    """Two states that no gradient reaches: zeros, and the input."""
+    """Keep two states that no gradient reaches: zeros, and the input."""
 
     input_size, state_size = I, {"h": 3, "z": 3, "d": 3}
 
@@ -64,7 +64,7 @@ class Constant(rnn.Cell):
 
 
 class Tied(rnn.Module):
-    """A readout by the recurrent weights of a cell."""
+    """Read out by the recurrent weights of a cell."""
 
     def __init__(self, cell):
         self.weight = cell.weight_hh
@@ -74,7 +74,7 @@ class Tied(rnn.Module):
 
 
 class Mixed(rnn.Cell):
-    """Takes the mean over the rows of the batch."""
+    """Take the mean over the rows of the batch."""
 
     input_size, state_size = I, {"h": 3}
 
@@ -87,7 +87,7 @@ class Mixed(rnn.Cell):
 
 
 class Bare(rnn.Cell):
-    """No weights."""
+    """Step without weights."""
 
     input_size, state_size = I, {"h": 3}
 

@@ -1,4 +1,4 @@
-"""Optimisers against PyTorch's documented formulas written out, and what a step must not touch."""
+"""Compare optimisers with PyTorch's documented formulas; test that a step leaves the rest alone."""
 
 import copy
 import math

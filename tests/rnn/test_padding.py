@@ -1,4 +1,4 @@
-"""Padding in models: nothing in it reaches a value or a gradient, and rows may be empty."""
+"""Pad models: no padding reaches a value or a gradient, and rows may be empty."""
 
 import itertools
 

@@ -1,4 +1,4 @@
-"""Modules as text: their repr, and the table of `summary`."""
+"""Print modules: their repr, and the table of `summary`."""
 
 import numpy as np
 import pytest

@@ -1,6 +1,4 @@
-"""Gradients through time as probes measure them: against finite differences, sums and closed forms;
-and the example that draws them.
-"""
+"""Probe gradients through time: finite differences, sums, closed forms, and an example."""
 
 import gc
 import weakref
@@ -371,7 +369,7 @@ def test_an_unwritable_folder_is_refused(tmp_path, capsys):
 
 
 class Scaling(rnn.Cell):
-    """h' = v h + x."""
+    """Compute h' = v h + x."""
 
     input_size, state_size = 2, {"h": 2}
 

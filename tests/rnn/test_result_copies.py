@@ -1,4 +1,4 @@
-"""Pickles and copies of results, optimisers and schedules, also in another process.
+"""Pickle and copy results, optimisers and schedules, also in another process.
 
 Modules are in `test_module_copies.py`; here they are sent to a new interpreter, all at once.
 """

@@ -1,4 +1,4 @@
-"""Saving and loading: one safetensors file, replaced at once, with a digest of every byte."""
+"""Save and load: one safetensors file, replaced at once, with a digest of every byte."""
 
 import os
 import sys

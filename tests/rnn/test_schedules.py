@@ -1,4 +1,4 @@
-"""Schedules against their closed formulas and against PyTorch's, and resumed at every step."""
+"""Compare schedules with their closed formulas and with PyTorch's, and resume at every step."""
 
 import json
 import math

@@ -1,4 +1,4 @@
-"""Truncated gradients, kind by kind, against sums over the paths that are left; the cut edges."""
+"""Compare truncated gradients of each kind with sums over the paths left; test cut edges."""
 
 from itertools import pairwise
 
@@ -39,7 +39,7 @@ def joined(states):
 
 
 class OneStep:
-    """Numbers of every step by itself: how z and y move with the z before, x and the weights."""
+    """Hold the numbers of each step: how z and y move with the z before, x and the weights."""
 
     def __init__(self, cell, x, z):
         self.cell, self.sizes = cell, list(cell.state_size.values())

@@ -1,4 +1,4 @@
-"""Settings of modules: flags, probabilities, sizes; NumPy's numbers are numbers."""
+"""Test settings of modules: flags, probabilities, sizes; NumPy's numbers are numbers."""
 
 import numpy as np
 import pytest

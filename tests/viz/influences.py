@@ -1,4 +1,4 @@
-"""A small language model to look into, and influences of given norms. For the tests of them."""
+"""Build a small language model to look into, and influences of given norms, for tests."""
 
 import engine
 from rnn.data import Vocabulary

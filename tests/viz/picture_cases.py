@@ -1,4 +1,4 @@
-"""Networks and graphs of every kind to be drawn, small ones, by name. For the tests of pictures."""
+"""Build small networks and graphs of every kind to be drawn, by name, for the tests of pictures."""
 
 import inspect
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""A written SVG as rectangles, wires and words, and what must never lie on what. For the tests.
+"""Read a written SVG as rectangles, wires and words, and check which must not lie on which.
 
 Widths of words are those of DejaVu Sans as matplotlib measures it, which `viz` knows nothing of.
 Above `pictures.py`, which reads paths; knows the document alone, and no part of `viz`.
@@ -25,7 +25,7 @@ NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
 
 @dataclass(frozen=True, slots=True)
 class Area:
-    """A rectangle of the picture, from its corner on the upper left to that on the lower right."""
+    """Bound a rectangle of the picture, from its upper left corner to its lower right one."""
 
     what: str
     x0: float
@@ -47,7 +47,7 @@ class Area:
 
 @dataclass(frozen=True, slots=True)
 class Wire:
-    """An edge from its tail to the tip of its head."""
+    """Hold an edge from its tail to the tip of its head."""
 
     kind: str
     source: int
@@ -59,7 +59,7 @@ class Wire:
 
 @dataclass(frozen=True)
 class Picture:
-    """What stands in an SVG. `words` are by kind: box, wire-label, heading, legend, note, ..."""
+    """Hold the contents of an SVG. `words` are by kind: box, wire-label, heading, legend, ..."""
 
     sheet: Area
     boxes: tuple[Area, ...]

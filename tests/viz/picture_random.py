@@ -1,4 +1,4 @@
-"""Random graphs under random scopes: time may run anyhow, names are of any kind. For the tests."""
+"""Draw random graphs under random scopes: time may run anyhow, names are of any kind. For tests."""
 
 from typing import Any
 

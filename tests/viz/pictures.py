@@ -1,4 +1,4 @@
-"""Small recorded networks to draw, and readers of the pictures. For the tests of `viz`."""
+"""Record small networks to draw, and read their pictures, for the tests of `viz`."""
 
 import re
 import xml.etree.ElementTree as ET
@@ -45,7 +45,7 @@ def network(kind: str, steps: int) -> Tensor:
 
 @dataclass(frozen=True)
 class Rect:
-    """A rectangle of the picture."""
+    """Hold a rectangle of the picture."""
 
     key: int
     kind: str
@@ -62,7 +62,7 @@ class Rect:
 
 @dataclass(frozen=True)
 class Line:
-    """A wire of the picture as the points it goes through."""
+    """Hold a wire of the picture as the points it goes through."""
 
     kind: str
     source: int

@@ -1,6 +1,4 @@
-"""A scene made by hand with everything in it that a scene can have, and readers of what is drawn.
-For tests of the writers.
-"""
+"""Make a scene with everything that a scene can have, and read its drawings, for writers."""
 
 import io
 import shutil

@@ -1,5 +1,5 @@
-"""Pictures of the paths from a loss back through time: every number against engine.gradients,
-finite differences and enumeration, and the picture itself.
+"""Draw the paths from a loss back through time: every number against engine.gradients, finite
+differences and enumeration, and the picture itself.
 """
 
 import itertools

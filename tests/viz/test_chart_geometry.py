@@ -1,4 +1,4 @@
-"""Charts at 800 pixels: nothing wider, no words under 9 pixels, none on others or off the sheet."""
+"""Measure charts at 800 pixels: width, words of 9 pixels or more, none on others or cut off."""
 
 import math
 import random

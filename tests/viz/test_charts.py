@@ -1,4 +1,4 @@
-"""Axes with round ticks, colour scales, bars under a time grid, and the curves of training."""
+"""Test axes with round ticks, colour scales, bars under a time grid, and the curves of training."""
 
 import math
 import random

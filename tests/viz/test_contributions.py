@@ -1,4 +1,4 @@
-"""What each step adds to a gradient: against probes, by hand, and that the bars sum to it."""
+"""Compare what each step adds to a gradient with probes and by hand; the bars sum to it."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""The dark colours within an SVG: a rule for every colour, for screens alone, and none twice."""
+"""Test the dark colours within an SVG: a rule for every colour, on screens only, none twice."""
 
 import re
 import shutil

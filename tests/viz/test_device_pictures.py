@@ -1,4 +1,4 @@
-"""Pictures of graphs on a device: the bytes of those on NumPy, from a handful of transfers."""
+"""Draw graphs on a device: the bytes of those on NumPy, from a handful of transfers."""
 
 from functools import partial
 

@@ -1,5 +1,5 @@
-"""What a diagram writes: files whole or not at all, by whoever can draw them, errors with the
-remedy, and itself in notebooks.
+"""Write diagrams: files whole or not at all, by any program that can draw them, errors with the
+remedy, and themselves in notebooks.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""DOT: every position pinned, and the whole picture as the Graphviz programs draw it."""
+"""Test DOT: every position pinned, and the whole picture as the Graphviz programs draw it."""
 
 import math
 import re

@@ -1,4 +1,4 @@
-"""Pictures of gradients as graphs: every gradient node by its origin, and exact second orders."""
+"""Draw gradients as graphs: every gradient node by its origin, and exact second orders."""
 
 from functools import partial
 

@@ -1,4 +1,4 @@
-"""The matrix of attention: weights against the softmax itself, and as it is drawn."""
+"""Draw the matrix of attention: weights against the softmax itself, and the picture."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Pictures of cells: where everything stands, their numbers against differences, what lights up."""
+"""Draw cells: the places of everything, their numbers against differences, and highlights."""
 
 import math
 import random

@@ -1,4 +1,4 @@
-"""Two graphs in one picture: counts as those of ``Graph.diff``, and what is drawn of each."""
+"""Draw two graphs in one picture: counts as those of ``Graph.diff``, and the parts of each."""
 
 import re
 
@@ -273,7 +273,7 @@ def test_mistakes():
 
 def test_another_class_of_cell_alone_is_no_change():
     class Same(rnn.GRUCell):
-        """The same equations under another name."""
+        """Compute the same equations under another name."""
 
     one, other = network(rnn.GRUCell), network(Same)
     assert "label cell" in Graph.of(one).diff(Graph.of(other))

@@ -1,4 +1,4 @@
-"""Loops in rolled pictures: which are affine in their states, and how a picture says it."""
+"""Draw loops in rolled pictures: which are affine in their states, and how a picture says it."""
 
 import pytest
 
@@ -56,7 +56,7 @@ def test_of_several_states_on_one_edge_the_affine_ones_are_named(name, words):
 
 
 class TwoMemories(rnn.Cell):
-    """Affine states of two kinds that end in one box."""
+    """Keep affine states of two kinds that end in one box."""
 
     input_size, state_size = 3, {"S": (3, 3), "n": 3}
 

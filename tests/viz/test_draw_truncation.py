@@ -1,4 +1,4 @@
-"""Pictures of truncation: the gradient against `rnn.truncated`, cut edges, and what is lost."""
+"""Draw truncation: the gradient against `rnn.truncated`, cut edges, and the loss of gradient."""
 
 import math
 from typing import NamedTuple
@@ -37,7 +37,7 @@ def draw_truncation(loss, cuts, *, level="cell", **options):
 
 
 class Cut(NamedTuple):
-    """A cut of a user."""
+    """Cut a gradient as a user does."""
 
     state: str
     source: int

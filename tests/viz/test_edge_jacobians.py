@@ -1,4 +1,4 @@
-"""Norms of Jacobians on the edges of pictures of gradients: against other ways to them, bounded."""
+"""Compare norms of Jacobians on the edges of pictures with other ways to them, and with bounds."""
 
 import math
 

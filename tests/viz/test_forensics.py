@@ -1,4 +1,4 @@
-"""Where the first NaN or infinity was made: against brute force, and as a picture."""
+"""Find where the first NaN or infinity was made: against brute force, and as a picture."""
 
 import math
 import time

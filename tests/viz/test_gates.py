@@ -1,4 +1,4 @@
-"""Gates and states over time: the values of every variable, against `rnn.observe` and by hand."""
+"""Draw gates and states over time: the values of each variable, against `rnn.observe`."""
 
 import numpy as np
 import pytest
@@ -271,7 +271,7 @@ def test_a_state_without_a_batch_is_read():
 
 
 class Zero(rnn.Cell):
-    """Two states that stay zero: one of them by an op that may have a sign."""
+    """Keep two states at zero: one of them by an op that may have a sign."""
 
     input_size, state_size = 3, {"h": 2, "k": 2, "m": 2}
 

@@ -1,4 +1,4 @@
-"""Golden pictures: byte for byte what was looked at, under two hash seeds.
+"""Compare golden pictures byte for byte with those that were looked at, under two hash seeds.
 
 `make golden` writes them again; look at them before they are committed.
 """

@@ -1,6 +1,4 @@
-"""States found on recorded graphs and the Jacobians along them: against probes, finite differences
-and closed forms.
-"""
+"""Find states on recorded graphs and Jacobians along them: probes, differences, closed forms."""
 
 import numpy as np
 import pytest

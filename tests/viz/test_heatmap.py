@@ -1,4 +1,4 @@
-"""The map of Jacobians through time: against probes, finite differences and products by hand."""
+"""Map Jacobians through time: against probes, finite differences and products by hand."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""A text shaded by influence: norms against Jacobians and differences, the picture, the page."""
+"""Shade a text by influence: norms against Jacobians and differences, the picture, the page."""
 
 import math
 import xml.etree.ElementTree as ET
@@ -80,7 +80,7 @@ def test_a_tagger_that_reads_both_ways_looks_ahead():
 
 
 class Loop(rnn.Module):
-    """A cell in a loop written by hand, which embeds a step at a time; the embedding is frozen."""
+    """Embed a step at a time in a loop written by hand; the embedding is frozen."""
 
     def __init__(self) -> None:
         self.letters = rnn.Embedding(len(V), 3)

@@ -1,4 +1,4 @@
-"""That a printed equation, read as a reader would, gives the numbers of the step."""
+"""Test that a printed equation, read as a reader would, gives the numbers of the step."""
 
 import random
 import re
@@ -32,7 +32,7 @@ def normed(x: Any) -> Any:
 
 
 class Reader:
-    """Reads LaTeX by the rules of a textbook and computes it; refuses what can be read twice."""
+    """Read LaTeX by the rules of a textbook and compute it; refuse what can be read twice."""
 
     def __init__(self, text: str, values: dict[str, Any]) -> None:
         self.tokens = TOKEN.findall(text)

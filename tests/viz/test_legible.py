@@ -1,4 +1,4 @@
-"""Pictures at the width that a reader sees: what fits, how large letters are, what is said once.
+"""Look at pictures at the width that a reader sees: they fit, in large letters, without repetition.
 
 The rulers are those of `picture_checks.py`; widths of wires are held against norms from the engine.
 """
@@ -392,7 +392,7 @@ def test_two_cells_in_a_loop_by_hand_are_two_boxes_a_step():
 
 
 class Halved(rnn.Cell):
-    """Three states, of which one is scaled before it meets anything that requires a gradient."""
+    """Keep three states; one is scaled before it meets anything that requires a gradient."""
 
     def __init__(self):
         self.input_size, self.state_size = 3, {"h": 4, "c": 4, "m": 4}

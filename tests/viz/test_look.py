@@ -1,4 +1,4 @@
-"""Looks refuse what is no colour; notes are wrapped and stand left; widths of words are enough."""
+"""Test that looks refuse bad colours, notes wrap and stand left, and words fit their widths."""
 
 import re
 import string

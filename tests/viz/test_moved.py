@@ -1,4 +1,4 @@
-"""Lines that are moved copies of one form read and are written as the same points do."""
+"""Move copies of lines of one form: they read and are written as the same points do."""
 
 import gc
 import re

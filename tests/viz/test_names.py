@@ -1,4 +1,4 @@
-"""Names of any kind come out of every writer whole, or shortened, and never as markup."""
+"""Write names of any kind: each writer prints them whole or shortened, never as markup."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""One symbol, one quantity: the factors printed along a marked path multiply to the printed
+"""Test one quantity for one symbol: the factors printed along a marked path multiply to the printed
 product, and the numbers in boxes are total derivatives; over networks of every kind.
 """
 
@@ -105,7 +105,7 @@ def test_factors_along_the_strongest_path_multiply_to_the_printed_product(name, 
 
 
 class Three(rnn.Cell):
-    """A cell with three states, of which one is fed by another of the same step."""
+    """Keep three states; one is fed by another of the same step."""
 
     def __init__(self, inputs=3, units=4):
         self.input_size, self.state_size = inputs, {"h": units, "c": units, "m": units}

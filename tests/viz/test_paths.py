@@ -1,4 +1,4 @@
-"""Paths through graphs of pictures, against enumeration and closed forms; and names of places."""
+"""Compare paths through graphs of pictures with enumeration and closed forms; test names."""
 
 import math
 import random

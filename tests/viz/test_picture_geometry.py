@@ -1,4 +1,4 @@
-"""The geometry of pictures, measured on the written SVG by rulers that `viz` does not have.
+"""Measure the geometry of pictures on the written SVG by rulers that `viz` does not have.
 
 Of wires and long sequences, and of the rulers themselves, which are in `picture_checks.py`; every
 kind of network is measured in `test_picture_networks.py`.

@@ -1,4 +1,4 @@
-"""Every kind of network and random graphs at every level, each drawn once for all checks of it.
+"""Draw every kind of network and random graphs at every level, each once for all checks of it.
 
 The checks are those of `test_picture_structure.py`, for what is drawn, and the rulers of
 `picture_checks.py`, for where it lies: no wire runs through a box, no box and no words lie on

@@ -1,4 +1,4 @@
-"""The numbers in pictures of gradients, on boxes, on edges, in windows, against other ways to them.
+"""Compare numbers in pictures of gradients, on boxes, edges, in windows, with other ways to them.
 
 What a use adds to a gradient is known without `viz`: give every use a copy of its own, and ask
 `engine.gradients` or finite differences for the gradient of each copy. All in float64.

@@ -1,4 +1,4 @@
-"""What pictures show, against the recorded graph: nodes and edges, time, levels, windows, files.
+"""Compare pictures with the recorded graph: nodes and edges, time, levels, windows, files.
 
 Black box: networks in, written files out. The networks are those of `picture_cases.py`; what is
 checked of all of them is in `test_picture_networks.py`.

@@ -1,4 +1,4 @@
-"""Where the words and marks of wires stand: free places, stretches of their own, room made."""
+"""Place the words and marks of wires: free places, stretches of their own, room made."""
 
 import itertools
 import math

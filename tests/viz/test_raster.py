@@ -1,4 +1,4 @@
-"""PNG and PDF by matplotlib: colours in their places, the look of the SVG, the same bytes."""
+"""Write PNG and PDF by matplotlib: colours in their places, the look of the SVG, the same bytes."""
 
 import re
 import shutil

@@ -1,4 +1,4 @@
-"""How `draw_story` looks at 800 pixels: legible, aligned, to scale, nothing on top of anything."""
+"""Look at `draw_story` at 800 pixels: legible, aligned, to scale, nothing on top of anything."""
 
 import math
 import re

@@ -1,4 +1,4 @@
-"""Strokes against the SVG, read from its text: words and lines stand where it has them."""
+"""Compare strokes with the SVG, read from its text: words and lines stand where it has them."""
 
 import math
 import re

@@ -1,4 +1,4 @@
-"""What the diagrams know of a graph: levels, time, delays, labels, and norms that are exact."""
+"""Test what diagrams read of a graph: levels, time, delays, labels, and exact norms."""
 
 import math
 from collections import Counter

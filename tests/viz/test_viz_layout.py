@@ -1,4 +1,4 @@
-"""The layout, measured on the written SVG: time forward, no wire through a box, nothing on top of
+"""Measure the layout on the written SVG: time forward, no wire through a box, nothing on top of
 another, every backward wire beside its forward one, and sizes linear in time.
 """
 

@@ -1,4 +1,4 @@
-"""Steps of every structure that generated CUDA distinguishes, and a run of one on any device.
+"""Build steps of every structure that generated CUDA distinguishes, and run one on any device.
 
 Each step takes ``(w, state, x)`` with weights by name; `SIZES` has the shapes for I inputs and H
 units, `STATES` those of the states for B rows.

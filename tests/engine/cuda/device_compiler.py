@@ -24,7 +24,7 @@ CUPY = ("--fmad=false", "-ftz=true")  # what kernels are compiled with there
 
 
 class Usage(NamedTuple):
-    """What one kernel takes; sizes in bytes, spills of a thread, shared memory of a block."""
+    """Hold the needs of a kernel: sizes in bytes, spills of a thread, shared memory of a block."""
 
     registers: int
     spills: int
@@ -33,7 +33,7 @@ class Usage(NamedTuple):
 
 
 class RefusedError(Exception):
-    """What the compiler said."""
+    """Report a refusal of the compiler, in its words."""
 
 
 def compiled(

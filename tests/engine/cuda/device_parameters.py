@@ -1,4 +1,4 @@
-"""Parameters with gradients on any device, for the tests of optimisers and clipping there."""
+"""Make parameters with gradients on any device, for the tests of optimisers and clipping there."""
 
 import numpy as np
 import pytest

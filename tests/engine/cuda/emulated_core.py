@@ -1,4 +1,4 @@
-"""The core of a GPU for arrays of the host: what is outside of the core stays on the host.
+"""Run the core of a GPU on arrays of the host: all that is outside of the core stays on the host.
 
 So everything that checks a recurrence on the host checks generated CUDA too. Without a GPU the
 kernels run in the emulator of the fake CuPy.

@@ -1,4 +1,4 @@
-"""Kernels that the tests run in the emulator and compile for real devices, with faults to plant.
+"""List kernels that tests run in the emulator and compile for real devices, with planted faults.
 
 A fault is planted by a macro of the options (`-DPLANT_...`). Each source is one string that
 includes nothing: where a device needs PTX, it has a twin under `EMULATED`.

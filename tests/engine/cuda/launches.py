@@ -1,4 +1,4 @@
-"""Counts launches and transfers of the fake of CuPy, for tests that assert them.
+"""Count launches and transfers of the fake of CuPy, for tests that assert them.
 
 With a real GPU nothing is counted: then a count equals whatever it is compared with.
 """
@@ -10,7 +10,7 @@ from typing import Any
 
 
 class Anything:
-    """A count on a real device, where none is known."""
+    """Equal any count: on a real device none is known."""
 
     def __eq__(self, other: object) -> bool:
         return True

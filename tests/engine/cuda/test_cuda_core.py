@@ -1,4 +1,4 @@
-"""Generated CUDA against the loop: every structure in every form, sizes, orders, precisions."""
+"""Compare generated CUDA with the loop: every structure and form, sizes, orders, precisions."""
 
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier, BrokenBarrierError

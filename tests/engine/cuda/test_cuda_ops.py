@@ -1,4 +1,4 @@
-"""Every expression that ops have in C, as CUDA on a device, against the rule of the op."""
+"""Compare every expression that ops have in C, as CUDA on a device, against the rule of the op."""
 
 import numpy as np
 import pytest

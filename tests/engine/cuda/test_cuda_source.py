@@ -1,4 +1,4 @@
-"""Generated CUDA as text: planted faults show, real compilers take it, the model's numbers."""
+"""Read generated CUDA as text: find planted faults, compile for real devices, check the model."""
 
 from __future__ import annotations
 

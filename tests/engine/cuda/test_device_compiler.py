@@ -1,4 +1,4 @@
-"""The kernels of the emulator's tests compile for real devices, where there is a compiler."""
+"""Compile the kernels of the emulator's tests for real devices, where there is a compiler."""
 
 import pytest
 

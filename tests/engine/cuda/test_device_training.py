@@ -1,4 +1,4 @@
-"""A training step on a device: launches are few, and nothing waits but for printed numbers."""
+"""Train a step on a device: launches are few, and only printed numbers make the host wait."""
 
 import argparse
 

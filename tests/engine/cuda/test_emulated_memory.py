@@ -1,4 +1,4 @@
-"""Memory of kernels on the CPU: bad addresses, races, poison, and threads that wait for it."""
+"""Test memory of kernels on the CPU: bad addresses, races, poison, and threads that wait for it."""
 
 import cupy
 import numpy as np

@@ -1,4 +1,4 @@
-"""Kernels in CUDA C++ run on the CPU, in three orders of threads; planted faults are caught."""
+"""Run kernels in CUDA C++ on the CPU in three orders of threads, and catch planted faults."""
 
 import cupy
 import numpy as np

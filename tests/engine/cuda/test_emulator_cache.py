@@ -1,4 +1,4 @@
-"""Kernels of the emulator are kept by content; how their text is read and changed for g++."""
+"""Test the emulator's cache of kernels by content, and how sources are read and changed for g++."""
 
 import subprocess
 

@@ -1,4 +1,4 @@
-"""The fake of CuPy refuses what CuPy refuses, has what it has, and counts what it would do."""
+"""Test that the fake of CuPy refuses what CuPy refuses, has its names, and counts its work."""
 
 import json
 import subprocess

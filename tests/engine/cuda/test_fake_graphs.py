@@ -1,4 +1,4 @@
-"""Streams, events and graphs of the fake: what a capture records, runs again, and refuses."""
+"""Test streams, events and graphs of the fake: what a capture records, runs again, and refuses."""
 
 import cupy
 import numpy as np

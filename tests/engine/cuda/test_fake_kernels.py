@@ -1,4 +1,4 @@
-"""The rules of CuPy and CUDA around a kernel: arguments, limits of the device, residency."""
+"""Test the rules of CuPy and CUDA around a kernel: arguments, limits of the device, residency."""
 
 import cupy
 import numpy as np

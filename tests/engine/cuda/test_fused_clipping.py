@@ -1,4 +1,4 @@
-"""Clipping on a device: three launches, and what the host would give."""
+"""Clip on a device in three launches, and compare with the host."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Kernels over many arrays, compiled for real devices where a compiler is; rules as statements."""
+"""Compile kernels over many arrays for real devices where a compiler is; test rule statements."""
 
 import re
 from functools import partial

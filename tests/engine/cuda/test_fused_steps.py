@@ -1,4 +1,4 @@
-"""Optimisers on a device: the bits of the host, in launches that are few.
+"""Test optimisers on a device: the bits of the host, in few launches.
 
 Numbers of parameters, of dtypes and of frozen ones between them change none of that.
 """
@@ -129,14 +129,14 @@ def test_parameters_and_gradients_that_are_transposed(gpu):
 
 
 class Signs(O.SGD):
-    """Steps by the signs of gradients sorted by size: a rule that is not element by element."""
+    """Step by the signs of gradients sorted by size: a rule that is not element by element."""
 
     def rule(self, group, xp, x, g, state, steps):
         x -= group["lr"] * xp.sort(g)
 
 
 class Branching(O.SGD):
-    """A rule that reads numbers of an array."""
+    """Branch on numbers of an array."""
 
     def rule(self, group, xp, x, g, state, steps):
         if (g > 0).all():

@@ -1,4 +1,4 @@
-"""Launches and transfers of training steps on a device: none stops the host, none is hidden.
+"""Count launches and transfers of training steps on a device: none stops the host, none is hidden.
 
 They are counted by the fake of CuPy.
 """
@@ -26,7 +26,7 @@ OPTIMIZERS = ("SGD", "Adam", "AdamW", "RMSprop", "Adagrad", "Adadelta")
 
 
 class Words(rnn.Module):
-    """Embedding (V, I), LSTM, logits (V,)."""
+    """Map words to logits (V,) by an embedding (V, I) and an LSTM."""
 
     def __init__(self, layers: int = 1, dropout: float = 0.0) -> None:
         self.words = rnn.Embedding(11, 6)

@@ -1,4 +1,4 @@
-"""What the tests of the array API standard share: dtypes, arrays of a namespace, equality."""
+"""Share arrays, dtypes and equality among the tests of the array API standard."""
 
 from typing import Any
 
@@ -23,7 +23,7 @@ ROUNDING = {"float32": 1e-6, "float64": 1e-14}
 
 
 class Source:
-    """Arrays of one namespace and dtype: ``a(2, 3)`` are the same numbers in every namespace."""
+    """Make arrays of one namespace and dtype: ``a(2, 3)`` has the same numbers in each of them."""
 
     def __init__(self, xp: Any, dtype: str) -> None:
         self.xp, self.dtype = xp, dtype

@@ -1,4 +1,4 @@
-"""conv1d and conv2d against sums written out, against PyTorch if there is one, and at the edges."""
+"""Compare conv1d and conv2d with sums written out and with PyTorch if installed; test edges."""
 
 from typing import Any
 

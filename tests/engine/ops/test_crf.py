@@ -1,4 +1,4 @@
-"""Conditional random fields against enumeration of all tag sequences."""
+"""Compare conditional random fields with an enumeration of all tag sequences."""
 
 import itertools
 import math

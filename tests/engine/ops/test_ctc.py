@@ -1,4 +1,4 @@
-"""CTC against all alignments one by one, against PyTorch where it is there, and at the edges."""
+"""Compare CTC with all alignments one by one and with PyTorch if installed; test its edges."""
 
 import gc
 import itertools

@@ -1,4 +1,4 @@
-"""Where CuPy differs from NumPy: the engine gives one answer on both."""
+"""Test that the engine gives one answer where CuPy differs from NumPy."""
 
 import sys
 from types import SimpleNamespace

@@ -1,4 +1,4 @@
-"""Chance as an op, and dropout: reproducible, alike in every executor, fresh at every call."""
+"""Test random masks and dropout: reproducible, alike in every executor, fresh at every call."""
 
 import importlib
 

@@ -1,4 +1,4 @@
-"""bfloat16: stored as such, computed in float32, the same on every op; and sums of float16."""
+"""Test bfloat16: stored as such, computed in float32, the same on every op; and sums of float16."""
 
 import sys
 

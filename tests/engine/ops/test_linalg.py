@@ -1,4 +1,4 @@
-"""Linear algebra against NumPy, finite differences and PyTorch, where matrices are singular, too.
+"""Compare linear algebra with NumPy, finite differences and PyTorch, for singular matrices too.
 
 The ops that have one array to show are tested in `test_ops.py` as all others; here are those that
 pack several, what is composed, bad input, and the corners.

@@ -1,4 +1,4 @@
-"""The losses against their formulas, against PyTorch where it is installed, and at the edges."""
+"""Compare the losses with their formulas and with PyTorch if installed; test their edges."""
 
 import math
 from typing import Any

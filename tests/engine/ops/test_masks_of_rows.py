@@ -1,4 +1,4 @@
-"""Masks of some rows of a batch are those rows of the mask of the whole batch."""
+"""Test that masks of some rows of a batch are those rows of the mask of the whole batch."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""layer_norm against its formula, against PyTorch where it is there, and inside a recurrence."""
+"""Compare layer_norm with its formula and with PyTorch where installed; run it in a recurrence."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Where the examples of the ops do not reach: extremes, ties, repeated indices, operators."""
+"""Test ops beyond their examples: extremes, ties, repeated indices, operators."""
 
 import math
 from typing import Any

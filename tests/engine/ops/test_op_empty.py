@@ -1,4 +1,4 @@
-"""Ops and their gradients on tensors without elements: rows of width 0, no rows, no classes."""
+"""Test ops and gradients on tensors without elements: rows of width 0, no rows, no classes."""
 
 import math
 from typing import Any

@@ -1,4 +1,4 @@
-"""Errors of the ops: the op, the scope, the shapes, the fix, and a class that NumPy's is too."""
+"""Test errors of the ops: op, scope, shapes, fix, and a class that derives from NumPy's."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Ops where a formula says 0 / 0, 0 times infinity or nothing at all: limits, conventions, NaN.
+"""Test ops where a formula says 0 / 0 or 0 times infinity: limits, conventions, NaN.
 
 A limit is the value; what is 0 by convention is 0 under any gradient; what has no limit is NaN.
 """

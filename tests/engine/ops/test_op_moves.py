@@ -1,4 +1,4 @@
-"""Each op of layout moves what its record says: tests of `Op.moves`."""
+"""Test `Op.moves`: each op of layout moves elements as its record says."""
 
 import itertools
 

@@ -1,4 +1,4 @@
-"""The record of every op says the truth: batched over time, linear in its inputs, written in C."""
+"""Test the record of every op: batched over time, linear in its inputs, written in C."""
 
 import ctypes
 import math

@@ -1,5 +1,5 @@
-"""Every op of the registry on every device and float dtype, by its own examples: values against
-NumPy, gradients against finite differences.
+"""Test every op of the registry on every device and float dtype, by its own examples: values
+against NumPy, gradients against finite differences.
 """
 
 import math

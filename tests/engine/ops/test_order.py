@@ -1,4 +1,4 @@
-"""fmax, fmin, kthvalue, median: values against NumPy and PyTorch, ties, NaN, derivatives."""
+"""Compare fmax, fmin, kthvalue, median with NumPy and PyTorch: values, ties, NaN, derivatives."""
 
 import math
 from typing import Any

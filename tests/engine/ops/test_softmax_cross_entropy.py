@@ -1,4 +1,4 @@
-"""The compiled loss over many classes against NumPy's passes and against float64."""
+"""Compare the compiled loss over many classes with NumPy's passes and with float64."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""What differentiates: derivatives of the functions of the standard and beyond."""
+"""Test derivatives of the functions of the standard and of the extensions."""
 
 import math
 from typing import Any

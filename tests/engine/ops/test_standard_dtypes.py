@@ -1,4 +1,4 @@
-"""Data types: creation, promotion, casting, what is refused."""
+"""Test data types: creation, promotion, casting, refusals."""
 
 import array
 from typing import Any
@@ -159,7 +159,7 @@ def test_creation_takes_a_device(device):
 
 
 class Table:
-    """Numbers that only say what they are once they are an array, as a data frame does."""
+    """Hold numbers with a dtype once they are an array, as a data frame does."""
 
     def __init__(self, values: Any) -> None:
         self.values = np.asarray(values)

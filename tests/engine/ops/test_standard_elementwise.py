@@ -1,4 +1,4 @@
-"""Functions of elements, operators and indexing against NumPy."""
+"""Compare functions of elements, operators and indexing with NumPy."""
 
 from typing import Any
 

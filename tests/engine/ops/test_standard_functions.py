@@ -1,4 +1,4 @@
-"""einsum, activations far out, memory layouts and special values."""
+"""Test einsum, activations far out, memory layouts and special values."""
 
 import math
 from typing import Any

@@ -1,4 +1,4 @@
-"""Every function of the standard with every keyword that it defines, against NumPy."""
+"""Compare every function of the standard, with every keyword that it defines, with NumPy."""
 
 from pathlib import Path
 from typing import Any

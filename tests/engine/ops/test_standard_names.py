@@ -1,4 +1,4 @@
-"""Names, constants and signatures of the standard."""
+"""Test names, constants and signatures of the standard."""
 
 import inspect
 import math

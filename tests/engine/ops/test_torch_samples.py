@@ -1,4 +1,4 @@
-"""Our ops against torch's on the samples that torch tests its own with, and their coincidences."""
+"""Compare ops with torch's on the samples that torch tests its own with, and on coincidences."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Calls of ours and of torch that take more than other names of arguments.
+"""Call ours and torch's where it takes more than other names of arguments.
 
 Below: the engine. Above: `torch_samples.py`, the table that names them.
 """

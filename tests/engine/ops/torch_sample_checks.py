@@ -18,11 +18,11 @@ Arrays = list[Any]
 
 
 class UnfitError(Exception):
-    """A sample that our function has no way to express: it is left out."""
+    """Mark a sample that our function has no way to express: it is left out."""
 
 
 class Row(NamedTuple):
-    """One op: our name, torch's, both calls with torch's arguments, and how far to compare.
+    """Pair one op of ours with torch's: the calls with torch's arguments, and the checks to make.
 
     `order` 0 compares values, 1 gradients too, 2 jvp and second derivatives too. Tensors that
     torch gets as the keywords `fixed` have no gradient there.
@@ -38,7 +38,7 @@ class Row(NamedTuple):
 
 
 class Sample(NamedTuple):
-    """The arguments of one call, with torch tensors in them, and how they were drawn.
+    """Hold the arguments of one call, with torch tensors in them, and how they were drawn.
 
     `exact`: dtypes of results must be the same, too; integers promote otherwise in torch.
     """
@@ -52,7 +52,7 @@ class Sample(NamedTuple):
 
 
 class Fault(NamedTuple):
-    """A difference: the check that found it, the kind of draw, what was seen."""
+    """Hold a difference: the check that found it, the kind of draw, the details."""
 
     check: str
     draw: str
@@ -60,7 +60,7 @@ class Fault(NamedTuple):
 
 
 class Results(NamedTuple):
-    """Arrays of one side; None where a derivative was not asked for or torch has none."""
+    """Hold arrays of one side; None where a derivative was not asked for or torch has none."""
 
     value: Arrays
     vjp: Arrays | None = None

@@ -1,4 +1,4 @@
-"""Where ours may differ from torch on its samples, and why; and what of ours torch does not have.
+"""List where ours may differ from torch on its samples, and why; and the ops that torch lacks.
 
 Every entry must be needed: `test_torch_samples.py` fails on one that covers no difference, with
 the version of torch that the entries were made with.
@@ -13,7 +13,7 @@ MADE_WITH = "2.13"
 
 
 class Difference(NamedTuple):
-    """Faults of some ops of torch, of some checks and draws (any where empty), and the reason."""
+    """Excuse faults of some ops of torch, checks and draws (any if empty), with a reason."""
 
     ops: str
     checks: str

@@ -1,4 +1,4 @@
-"""The table of ops that torch has, too: our names, torch's, our call with torch's arguments.
+"""Tabulate the ops that torch has, too: our names, torch's, our call with torch's arguments.
 
 An entry is ``our names | torch's ops | parameters: call``, where `f` is our function and ``=``
 stands for our name; indented lines continue it. `ROWS` are those of functions that we have. Below:

@@ -1,4 +1,4 @@
-"""The programs of a recurrence as the fused executors see them, for tests. Above `engine.scan`."""
+"""Record the programs of a recurrence as the fused executors see them. Above `engine.scan`."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Checks of a recurrence: the default run of `scan` against the explicit loop, in every respect.
+"""Check a recurrence: the default run of `scan` against the explicit loop, in every respect.
 
 `check_source` takes the source of a program of `step_programs` and returns a Verdict: equal,
 refused (by both), wrong (with its kind), wild (numbers that rounding alone changes), or skipped.

@@ -1,4 +1,4 @@
-"""Random recurrences as programs: leaves, a step of drawn statements, options, and their source.
+"""Write random recurrences as programs: leaves, a step of drawn statements, options, their source.
 
 A program is made from its seed alone; `source` prints it as Python that a person can run. Above
 `step_statements`; `step_checks` runs what is made here and `step_shrinking` cuts it down.

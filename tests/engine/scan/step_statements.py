@@ -1,4 +1,4 @@
-"""Statements that a random step is made of: each template proposes one line over the values so far.
+"""Draw the statements of a random step: each template proposes one line over the values so far.
 
 A template returns the text of an expression, or lines with OUT for the name of the result, or None
 where no value fits. `step_programs` tries a proposal on numbers before it keeps it, so a template

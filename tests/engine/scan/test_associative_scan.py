@@ -1,4 +1,4 @@
-"""Associative scans: the tree and the kernels against loops, and what is known of a function."""
+"""Compare associative scans, tree and kernels, with loops; test the analysis of their functions."""
 
 import math
 import random

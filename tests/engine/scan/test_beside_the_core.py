@@ -1,5 +1,6 @@
-"""What a kernel computes beside the core of a derived program: which ops that is, that the numbers
-are those of the loop, and that no pass over all steps is left that it could have saved.
+"""Test the ops that a kernel computes beside the core of a derived program: which these are, that
+the numbers are those of the loop, and that no pass over all steps is left that they could have
+saved.
 """
 
 from collections import Counter

@@ -1,4 +1,4 @@
-"""Matrix memories in chunks of steps: against the steps, closed forms, and what is refused."""
+"""Compare matrix memories in chunks of steps with the steps and closed forms; test refusals."""
 
 import numpy as np
 import pytest

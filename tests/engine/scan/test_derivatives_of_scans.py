@@ -1,4 +1,4 @@
-"""Derivatives of fused recurrences: recorded backward programs are affine, higher orders equal
+"""Test derivatives of fused recurrences: recorded backward programs are affine, higher orders equal
 those of the loop and stay fused, and cost what a product with the Hessian should cost.
 """
 

@@ -1,4 +1,4 @@
-"""How threads share a recurrence: the same bits for each division, and which one is chosen."""
+"""Test how threads share a recurrence: the same bits for each division, and the chosen one."""
 
 import os
 import subprocess
@@ -24,7 +24,7 @@ OTHERS = ["reset before", "layernorm", "peephole"]
 
 
 class TwoLevels(rnn.Cell):
-    """A product, a layer norm and a second product in one step."""
+    """Compute a product, a layer norm and a second product in one step."""
 
     def __init__(self, inputs, units):
         self.input_size, self.state_size = inputs, {"h": units}

@@ -1,5 +1,5 @@
-"""The fused executors against the explicit loop: outputs, final states and every gradient, on
-built-in cells, on cells as users write them, and on cells made up at random.
+"""Compare the fused executors with the explicit loop: outputs, final states and every gradient, on
+built-in cells, on cells as users write them, and on random ones.
 """
 
 import time
@@ -46,7 +46,7 @@ def core(request):
 
 
 class Peephole(rnn.Cell):
-    """An LSTM whose gates see the cell, diagonally."""
+    """Connect the gates of an LSTM to the cell, diagonally."""
 
     def __init__(self, I, H, dtype="float64"):
         self.input_size, self.state_size = I, {"h": H, "c": H}
@@ -73,7 +73,7 @@ def normalised(a, gain):
 
 
 class LayerNorm(rnn.Cell):
-    """A tanh network with layer normalisation inside of the step."""
+    """Normalise inside of the step of a tanh network."""
 
     def __init__(self, I, H, dtype="float64"):
         self.input_size, self.state_size = I, {"h": H}
@@ -87,7 +87,7 @@ class LayerNorm(rnn.Cell):
 
 
 class ResetBefore(rnn.Cell):
-    """A GRU that resets before the product: two recurrent levels."""
+    """Reset a GRU before the product: two recurrent levels."""
 
     def __init__(self, I, H, dtype="float64"):
         self.input_size, self.state_size = I, {"h": H}
@@ -103,7 +103,7 @@ class ResetBefore(rnn.Cell):
 
 
 class Invented(rnn.Cell):
-    """States of different sizes, an output that is no state, a relu, a choice, a projection."""
+    """Mix states of different sizes, an output that is no state, a relu, a where, a projection."""
 
     def __init__(self, I, H, dtype="float64"):
         P = H + 3
@@ -539,7 +539,7 @@ def test_invariants_that_are_made_of_each_other(core, product):
 
 
 class Refusing(PlanCore):
-    """Runs a step, and declines its derivative when it sees it."""
+    """Run a step, and decline its derivative when it sees it."""
 
     name = "refusing"
 

@@ -1,4 +1,4 @@
-"""Groups of states that read each other, as data and in what is told of a recurrence."""
+"""Test groups of states that read each other, as data and in the explanation of a recurrence."""
 
 import pytest
 

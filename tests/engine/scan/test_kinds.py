@@ -1,4 +1,4 @@
-"""What kind of recurrence a group of states is: the claims on known cells, and 2,000 random steps,
+"""Classify recurrences: the claims about groups of states on known cells, and 2,000 random steps,
 of which `make test` draws the first 400.
 
 A claim about a random step is checked on its numbers: on the Jacobian of its new states at two
@@ -141,7 +141,7 @@ KINDS = [
 
 
 class Random:
-    """A random step of a matrix state, or of two: sums, products, gates, sums over axes."""
+    """Draw a random step of a matrix state, or of two: sums, products, gates, sums over axes."""
 
     def __init__(self, seed):
         self.seed = seed

@@ -1,4 +1,4 @@
-"""Sums over many steps in float32 against float64: rounding must not grow with the number of steps.
+"""Compare sums over many steps in float32 with float64: rounding must not grow with the steps.
 
 Terms are nearly constant, where adding up one after another loses most: 0.06 % of a product and
 0.03 % of a sum over 100,000 steps.
@@ -57,9 +57,7 @@ def test_gradients_of_a_long_constant_recurrence():
 
 
 class Memory(rnn.Cell):
-    """A matrix memory whose parameters are as large as its state: their gradients are sums over
-    time that the kernel takes.
-    """
+    """Keep a matrix memory with as many parameters as states; the kernel sums their gradients."""
 
     input_size, state_size = (2, 3), {"S": (2, 3)}
 

@@ -1,5 +1,5 @@
-"""Where threads that share the units of the same rows meet: only where one reads what another has
-written. The bits are the same for each division.
+"""Test where threads that share the units of the same rows meet: only before a read of another's
+writes. The bits are the same for each division.
 """
 
 from collections import OrderedDict

@@ -1,4 +1,4 @@
-"""A pass in one call of C: the bits of the way by parts, arrays of any layout, many threads."""
+"""Compare a pass in one call of C with its parts, bit for bit: any layout, many threads."""
 
 import threading
 
@@ -16,7 +16,7 @@ plain_run = Pass.run
 
 
 class TwoLevels(rnn.Cell):
-    """Products in two levels, with weights of both orders, two of x before and one of h after."""
+    """Chain products in two levels: weights of both orders, two of x before, one of h after."""
 
     pure = True
 

@@ -1,4 +1,4 @@
-"""The checkers checked: each planted error must be caught, and what is right must pass."""
+"""Check the checkers: each planted error must be caught, and correct code must pass."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""Faults planted in the fused executors: the checks of the other tests must find each of them."""
+"""Plant faults in the fused executors: the checks of the other tests must find each of them."""
 
 from collections import OrderedDict
 from dataclasses import replace

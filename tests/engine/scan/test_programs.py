@@ -1,4 +1,4 @@
-"""The analysis of a body as data: what is hoisted, core and deferred, levels, what is stored."""
+"""Analyse a body as data: hoisted, core and deferred ops, levels, stored values."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Steps that are another at each call are refused by name, and the explicit loop takes them."""
+"""Test that steps that differ at each call are refused by name, and run in the explicit loop."""
 
 import random
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ T, B, I, H = 5, 2, 3, 4
 
 
 class Plain(rnn.Cell):
-    """An Elman cell without a bias, whose subclasses add an effect."""
+    """Step as an Elman cell without a bias; the subclasses add an effect."""
 
     def __init__(self):
         self.input_size, self.state_size = I, {"h": H}
@@ -44,7 +44,7 @@ class PureCounter(Counter):
 
 
 class WeightOnly(Plain):
-    """Multiplies a weight, which leaves the recurrence, by a number that grows."""
+    """Multiply a weight, which leaves the recurrence, by a number that grows."""
 
     calls = 0
 

@@ -1,4 +1,4 @@
-"""Random recurrences against the explicit loop, 500 or the first 200; and tests of the checker."""
+"""Compare random recurrences with the explicit loop, 500 or the first 200; test the checker."""
 
 import numpy as np
 import pytest

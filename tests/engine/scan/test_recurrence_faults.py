@@ -1,4 +1,4 @@
-"""Recurrences that once went wrong, each with its right value: by hand, NumPy, or a loop of ops.
+"""Repeat recurrences that once went wrong, against values by hand, NumPy, or a loop of ops.
 
 The sections are kinds of faults, and are numbered.
 """

@@ -1,4 +1,4 @@
-"""One step at a time without gradients: the numbers of the whole sequence, by a shorter way."""
+"""Run one step at a time without gradients: the numbers of the whole sequence, by a shorter way."""
 
 import gc
 import threading

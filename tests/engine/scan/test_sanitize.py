@@ -1,4 +1,4 @@
-"""A few random steps under sanitizers, and mistakes in kernels that these must find."""
+"""Run a few random steps under sanitizers, and mistakes in kernels that these must find."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""Products of matrices that are kept times a power of two."""
+"""Test products of matrices that are kept times a power of two."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""scan against the loop that it stands for: values, gradients, forms, lengths, errors."""
+"""Compare scan with the loop that it stands for: values, gradients, forms, lengths, errors."""
 
 from typing import Any, NamedTuple
 
@@ -81,7 +81,7 @@ def test_unroll_gives_the_same_numbers():
 
 
 class Pair(NamedTuple):
-    """A state with names."""
+    """Name the two parts of a state."""
 
     h: Any
     c: Any

@@ -1,4 +1,4 @@
-"""scan as data: the graph that it leaves, the body that it records, and what it refuses."""
+"""Test scan as data: the graph and the body that it records, and its refusals."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Limits inside of the fused executors, such as how many boxes a loop has, change no number."""
+"""Test that limits inside of the fused executors, such as boxes in a loop, change no number."""
 
 from collections import OrderedDict
 

@@ -1,4 +1,4 @@
-"""Options of recurrences: masks with holes, budgets of checkpoints, executors, explanations."""
+"""Test options of recurrences: masks with holes, checkpoint budgets, executors, explanations."""
 
 import re
 

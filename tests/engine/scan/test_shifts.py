@@ -1,4 +1,4 @@
-"""States that are shifts of inputs: there before the steps, with the numbers of the steps."""
+"""Test states that are shifts of inputs: there before the steps, with the numbers of the steps."""
 
 import numpy as np
 import pytest

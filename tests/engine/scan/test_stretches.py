@@ -1,4 +1,4 @@
-"""States that go on entry by entry, in stretches of time: against the steps; what is refused."""
+"""Compare states that go on entry by entry, in stretches of time, with the steps; test refusals."""
 
 import numpy as np
 import pytest

@@ -1,6 +1,6 @@
-"""Sums that a kernel takes beside the core of a state with two axes of units: that the numbers are
-those of the loop to second order, that no array as large as the states is made for them, and that
-their bits do not depend on threads.
+"""Test sums that a kernel takes beside the core of a state with two axes of units: the numbers are
+those of the loop to second order, no array as large as the states is made for them, and their bits
+do not depend on threads.
 """
 
 import tracemalloc

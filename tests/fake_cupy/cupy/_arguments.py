@@ -1,4 +1,4 @@
-"""Arguments of a kernel: packed as CuPy packs them, then held against its parameters.
+"""Pack the arguments of a kernel as CuPy packs them, and check them against its parameters.
 
 CuPy looks at the arguments alone (`cupy/cuda/function.pyx`), and the device reads as many bytes as
 the parameters have: one of another width is rubbish there and an error here. Below `_launch.py`.

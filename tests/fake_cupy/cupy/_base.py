@@ -1,4 +1,4 @@
-"""The block of memory that every array of the fake is, and the ways into it and out of it.
+"""Define the block of memory that every array of the fake is, and the ways into it and out of it.
 
 Below the class `ndarray`, whose parts (`_indexing.py`, `_methods.py`, ...) inherit from `Base`.
 """
@@ -11,14 +11,14 @@ SCALARS = (bool, int, float, complex, np.generic)
 
 
 class Base:
-    """A NumPy array `_a` in a block `_memory` of a device."""
+    """Hold a NumPy array `_a` in a block `_memory` of a device."""
 
     __slots__ = ("__weakref__", "_a", "_memory")
     _whole = None  # the class of all arrays, once there is one
 
 
 class Unsupported(NotImplementedError):  # noqa: N818  (what is missing, not what is wrong)
-    """The real library can, the fake cannot: no fault of the caller."""
+    """Report a feature of the real library that the fake lacks: no fault of the caller."""
 
     def __init__(self, what):
         state.count.unsupported[what] += 1

@@ -30,7 +30,7 @@ CHECKS = ("-fsanitize=kernel-address", "--param", "asan-instrumentation-with-cal
 
 
 class Parameter(ctypes.Structure):
-    """A parameter of a kernel, as call.h describes it."""
+    """Describe a parameter of a kernel, as call.h does."""
 
     _fields_ = (
         ("kind", ctypes.c_char),

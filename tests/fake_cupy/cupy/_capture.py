@@ -1,4 +1,4 @@
-"""Captures of what CuPy launches itself: element-wise calls, reductions, copies become nodes.
+"""Capture what CuPy launches itself: element-wise calls, reductions, copies become nodes.
 
 `install` lays a wrapper around the functions and methods of the fake. Within a capture a call is
 computed once to learn the shapes of its results, which then hold NaN, and all that it wrote is put
@@ -100,7 +100,7 @@ def _again(call, stream, targets):
 
 
 class _Elsewhere:
-    """The memory of an array that others keep alive."""
+    """Refer to the memory of an array that others keep alive."""
 
     def __init__(self, device):
         self.device = device

@@ -1,4 +1,4 @@
-"""Arrays from something or from nothing, and back to the host."""
+"""Create arrays from data or a shape, and bring them back to the host."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Modules below `cupy.cuda`: driver, runtime, compiler, stream, graph. Used by `cuda.py`."""
+"""Offer modules below `cupy.cuda`: driver, runtime, compiler, stream, graph. Used by `cuda.py`."""
 
 import sys
 import types
@@ -19,7 +19,7 @@ def _module(name, **members):
 
 
 class CUDARuntimeError(RuntimeError):
-    """An error of the runtime, as `cupy.cuda.runtime.CUDARuntimeError`."""
+    """Report an error of the runtime, as `cupy.cuda.runtime.CUDARuntimeError`."""
 
 
 def _occupancy(func, blockSize, dynamicSMemSize):

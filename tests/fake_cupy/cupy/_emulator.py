@@ -1,4 +1,4 @@
-"""Settings of kernels that run on the CPU: the order of their threads, checks, and patience.
+"""Set how kernels run on the CPU: the order of their threads, checks, and patience.
 
 `settings` starts from the environment; a test changes it in a `with` block. Its fields are in
 emulator/README.md. Below `_build.py` and `_launch.py`.
@@ -56,4 +56,4 @@ settings = _from_environment()
 
 
 class KernelError(RuntimeError):
-    """A kernel that hangs or uses memory that is not its own; real hardware may show nothing."""
+    """Report a kernel that hangs or leaves its own memory; real hardware may show nothing."""

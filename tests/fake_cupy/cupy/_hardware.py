@@ -1,4 +1,4 @@
-"""What an H200 allows: sizes of blocks and grids, shared memory, and how many blocks fit at once.
+"""State what an H200 allows: sizes of blocks and grids, shared memory, blocks resident at once.
 
 Below `_launch.py` and `_driver.py`. Numbers of the CUDA C++ Programming Guide, capability 9.0.
 """

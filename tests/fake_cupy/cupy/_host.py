@@ -1,4 +1,4 @@
-"""What leaves the device: every way in which an array becomes numbers of the host is counted."""
+"""Count every way in which an array leaves the device and becomes numbers of the host."""
 
 import warnings
 
@@ -10,7 +10,7 @@ from cupy._base import Base, Unsupported
 
 
 class ToHost(Base):
-    """Transfers of an array, each of them a synchronisation."""
+    """Transfer an array to the host; each transfer is a synchronisation."""
 
     __slots__ = ()
 

@@ -1,4 +1,4 @@
-"""Indexing after CuPy's kernels: positions wrap around, and repeated ones are written in any order.
+"""Apply keys as CuPy's kernels do: positions wrap around, repeated ones are written in any order.
 
 Lists and host arrays in a key travel to the device, which is counted.
 """
@@ -58,7 +58,7 @@ def _wrapped_around(positions, size):
 
 
 class Indexed(Base):
-    """Reading, assigning and scattering at a key."""
+    """Read, assign and scatter at a key."""
 
     __slots__ = ()
 

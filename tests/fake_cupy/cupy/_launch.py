@@ -1,4 +1,4 @@
-"""One kernel on a device: its attributes, and launches with the limits of the hardware.
+"""Launch one kernel on a device: its attributes, and the limits of the hardware.
 
 Between `_raw.py` and the emulator; `_driver.py` asks it for occupancy.
 """
@@ -18,13 +18,13 @@ _handles = {}  # functions by the number that stands for their address
 
 
 class Range(ctypes.Structure):
-    """Memory that a kernel may use: EmulatedRange of emulator/runtime.h."""
+    """Describe memory that a kernel may use: EmulatedRange of emulator/runtime.h."""
 
     _fields_ = (("low", ctypes.c_void_p), ("high", ctypes.c_void_p), ("argument", ctypes.c_int))
 
 
 class Launch(ctypes.Structure):
-    """What the scheduler is told: EmulatedLaunch of emulator/runtime.h."""
+    """Describe a launch to the scheduler: EmulatedLaunch of emulator/runtime.h."""
 
     _fields_ = (
         ("call", ctypes.c_void_p),
@@ -46,7 +46,7 @@ class Launch(ctypes.Structure):
 
 
 class CUDADriverError(RuntimeError):
-    """An error of the driver, as `cupy.cuda.driver.CUDADriverError`."""
+    """Report an error of the driver, as `cupy.cuda.driver.CUDADriverError`."""
 
 
 def _invalid(what):
@@ -61,7 +61,7 @@ def function_of(handle):
 
 
 class Function:
-    """A compiled kernel, as `cupy.cuda.Function`; all that use it share its attributes."""
+    """Hold a compiled kernel, as `cupy.cuda.Function`; all users of it share its attributes."""
 
     def __init__(self, module, name, device):
         number = module.number(name)

@@ -1,4 +1,4 @@
-"""Methods of arrays: those that move numbers, and those that are functions of the same name."""
+"""Define methods of arrays: those that move numbers, and those named after functions."""
 
 import numpy as np
 
@@ -8,7 +8,7 @@ from cupy._base import Base, here, view_of, wrap
 
 
 class Methods(Base):
-    """Casts, copies, shapes; `_method` lays the recorded functions beside them."""
+    """Cast, copy and reshape; `_method` lays the recorded functions beside them."""
 
     __slots__ = ()
 

@@ -1,4 +1,4 @@
-"""NCCL between processes of one machine, over sockets: `cupy.cuda.nccl`. Used by `_driver.py`.
+"""Connect processes of one machine over sockets as NCCL: `cupy.cuda.nccl`. Used by `_driver.py`.
 
 The process that made the id adds what the others send. It refuses what NCCL refuses: two ranks on
 one device, memory of the host or of another device, unknown types. A peer that is gone is not
@@ -35,7 +35,7 @@ _listeners = {}  # of the ids that this process has made
 
 
 class NcclError(RuntimeError):
-    """An error of NCCL by its number."""
+    """Report an error of NCCL by its number."""
 
     def __init__(self, status):
         self.status = status
@@ -54,7 +54,7 @@ def _address(made):
 
 
 class NcclCommunicator:
-    """Connects the current devices of `ndev` processes; comes back when all have called it."""
+    """Connect the current devices of `ndev` processes; return when all have called it."""
 
     def __init__(self, ndev, commId, rank, config=None):
         if type(commId) is not bytes or len(commId) != 128 or config is not None:

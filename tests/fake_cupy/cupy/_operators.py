@@ -1,4 +1,4 @@
-"""The operators of arrays: which of both sides is asked, and the function that answers.
+"""Define the operators of arrays: which of both sides is asked, and the function that answers.
 
 After CuPy's `_should_use_rop`: what is no device array goes through NumPy's ufunc, which calls
 the array back.
@@ -64,7 +64,7 @@ def _compare(name):
 
 
 class Operators(Base):
-    """What arrays answer to signs."""
+    """Define arithmetic, comparisons and the other operators between arrays."""
 
     __slots__ = ()
     __hash__ = None

@@ -1,4 +1,4 @@
-"""Device pointers: `ndarray.data`, and the array that an address belongs to. Below `_arguments.py`.
+"""Point into device memory: `ndarray.data`, and the array of an address. Below `_arguments.py`.
 
 An address is that of the NumPy array inside, so kernels on the CPU can use it.
 """
@@ -53,7 +53,7 @@ class Block:
 
 
 class MemoryPointer:
-    """A place in device memory, as `cupy.cuda.MemoryPointer`."""
+    """Point to a place in device memory, as `cupy.cuda.MemoryPointer`."""
 
     def __init__(self, mem, offset):
         self.mem = mem

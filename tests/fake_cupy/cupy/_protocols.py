@@ -1,4 +1,4 @@
-"""How arrays meet other libraries: NumPy's protocols, DLPack, copies, iteration."""
+"""Meet other libraries: NumPy's protocols, DLPack, copies, iteration."""
 
 import numpy as np
 
@@ -6,7 +6,7 @@ from cupy._base import SCALARS, Base
 
 
 class Protocols(Base):
-    """The answers to NumPy's functions and ufuncs, and to DLPack."""
+    """Answer NumPy's functions and ufuncs, and DLPack."""
 
     __slots__ = ()
 

@@ -1,4 +1,4 @@
-"""`RawKernel` and `RawModule`: CUDA C++ as a string, compiled and run on the CPU.
+"""Compile `RawKernel` and `RawModule`, CUDA C++ as a string, and run them on the CPU.
 
 After `cupy/_core/raw.pyx`: compiled at the first use, one module a source, options and device.
 Above `_launch.py`.
@@ -14,7 +14,7 @@ from cupy._launch import Function
 
 
 class CompileException(Exception):  # noqa: N818  (the name of the real one)
-    """What the compiler said, as `cupy.cuda.compiler.CompileException`."""
+    """Report the compiler's words, as `cupy.cuda.compiler.CompileException`."""
 
     def __init__(self, msg, source, name, options, backend="nvrtc"):
         self._msg, self.source, self.name = msg, source, name
@@ -34,7 +34,7 @@ def _function(code, options, expressions, name, device):
 
 
 class RawKernel:
-    """A kernel of CUDA C++."""
+    """Hold a kernel of CUDA C++."""
 
     def __init__(
         self,
@@ -109,7 +109,7 @@ _ATTRIBUTES = (
 
 
 class RawModule:
-    """Kernels of one source."""
+    """Hold the kernels of one source."""
 
     def __init__(
         self,

@@ -15,7 +15,7 @@ _STATIC = re.compile(
 
 
 class CannotCompileError(Exception):
-    """What the compiler said."""
+    """Report the compiler's words."""
 
 
 def for_the_cpu(source):

@@ -1,4 +1,4 @@
-"""Streams, events and graphs: what is submitted runs at once, or is a node of a capture.
+"""Imitate streams, events and graphs: submitted work runs at once, or is a node of a capture.
 
 Below `_pointers.py`, `_launch.py`, `_capture.py` and `cuda.py`. A graph computes again on the
 arrays that it was captured with, as the real one does, and keeps none of them alive: one that is
@@ -14,7 +14,7 @@ from cupy import _state as state
 
 
 class Node(NamedTuple):
-    """A launch of a graph, and the memory that it uses."""
+    """Hold a launch of a graph, and the memory that it uses."""
 
     name: str
     work: Callable[[], None]
@@ -38,7 +38,7 @@ def current_stream(device_id=-1):
 
 
 class _BaseStream:
-    """What all streams have."""
+    """Define the methods that all streams have."""
 
     _nodes = None  # of a capture
 
@@ -129,7 +129,7 @@ class _BaseStream:
 
 
 class Stream(_BaseStream):
-    """A stream of the current device."""
+    """Imitate a stream of the current device."""
 
     _next = 2  # 0 and 1 are the default stream
 
@@ -147,7 +147,7 @@ Stream.ptds = Stream(ptds=True)
 
 
 class Graph:
-    """Launches that are repeated on the arrays that they were recorded with."""
+    """Repeat launches on the arrays that they were recorded with."""
 
     def __init__(self, *args, **kwargs):
         raise NotImplementedError(
@@ -181,7 +181,7 @@ class Graph:
 
 
 class Event:
-    """A time between launches; of the host's clock, as launches run at once."""
+    """Mark a time between launches, by the host's clock, as launches run at once."""
 
     def __init__(self, block=False, disable_timing=False, interprocess=False):
         if interprocess and not disable_timing:

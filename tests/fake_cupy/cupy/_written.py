@@ -1,4 +1,4 @@
-"""Functions that differ from NumPy's in more than their arrays, one by one."""
+"""Define functions that differ from NumPy's in more than their arrays, one by one."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Cells of all kinds, for tests of their pictures. Above `rnn`."""
+"""Define cells of all kinds, for tests of their pictures. Above `rnn`."""
 
 import engine
 import rnn
@@ -6,7 +6,7 @@ from docs.make_cells import public, small
 
 
 class Leaky(rnn.Cell):
-    """One line, and no weights."""
+    """Step in one line, without weights."""
 
     input_size, state_size = 3, {"h": 3}
 
@@ -15,7 +15,7 @@ class Leaky(rnn.Cell):
 
 
 class TwoLevels(rnn.Cell):
-    """Layers that read layers, and products of products."""
+    """Compute layers that read layers, and products of products."""
 
     input_size, state_size = 3, {"h": 4}
 
@@ -30,7 +30,7 @@ class TwoLevels(rnn.Cell):
 
 
 class Awkward(rnn.Cell):
-    """Slices, a choice, three states of which one only is read, and an output of its own."""
+    """Slice, select, carry three states of which one is read, and give an output of its own."""
 
     input_size, state_size = 6, {"m": 3, "s": 3, "n": 3}
 
@@ -48,7 +48,7 @@ class Awkward(rnn.Cell):
 
 
 class Unused(rnn.Cell):
-    """A state that is handed on as it is, one that starts over, and an input that nothing reads."""
+    """Carry a state that stays, one that starts over, and an input that nothing reads."""
 
     input_size, state_size = 3, {"h": 3, "k": 3}
 
@@ -58,7 +58,7 @@ class Unused(rnn.Cell):
 
 
 class Tokens(rnn.Cell):
-    """An input of integers."""
+    """Read an input of integers."""
 
     input_size, state_size = None, {"h": 4}
 
@@ -71,7 +71,7 @@ class Tokens(rnn.Cell):
 
 
 class FastWeights(rnn.Cell):
-    """Two inputs by name, a matrix as a state, and a state of one number a row."""
+    """Take two inputs by name, a matrix as a state, and a state of one number a row."""
 
     input_size, state_size = {"k": 3, "v": 2}, {"S": (3, 2), "n": None}
 

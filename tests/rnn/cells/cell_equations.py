@@ -1,5 +1,6 @@
-"""The equations of the cells of matrix memories, continuous time, spikes and reservoirs in NumPy,
-as their papers have them: one row and one head at a time, matrices on vectors that are columns.
+"""Write the equations of the cells of matrix memories, continuous time, spikes and reservoirs in
+NumPy, as their papers have them: one row and one head at a time, matrices on vectors that are
+columns.
 
 Below the tests; nothing of `rnn` is used but the classes themselves.
 """

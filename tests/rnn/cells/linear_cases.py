@@ -1,5 +1,5 @@
-"""Cells of linear recurrences, and the equations of their papers in NumPy with complex numbers and
-without logarithms of scales. Above `rnn`; the tests hold one against the other.
+"""List cells of linear recurrences, with the equations of their papers in NumPy with complex
+numbers and without logarithms of scales. Above `rnn`; the tests hold one against the other.
 """
 
 from collections.abc import Callable
@@ -15,7 +15,9 @@ I, H = 3, 4
 
 
 class Case(NamedTuple):
-    """A cell of a dtype, its step ``(p, x, *states) -> (y, states)``, and what its states mean."""
+    """Hold a cell of a dtype, its step ``(p, x, *states) -> (y, states)``, and
+    the states it means.
+    """
 
     make: Callable[[str], rnn.Cell]
     step: Callable[..., Any]

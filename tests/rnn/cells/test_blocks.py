@@ -1,4 +1,4 @@
-"""Every cell by its name: in the language model of the command line, in layers, in the examples."""
+"""Run every cell by its name: in the language model of the command line, in layers, in examples."""
 
 import numpy as np
 import pytest

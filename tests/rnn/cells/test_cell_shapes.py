@@ -1,4 +1,4 @@
-"""Cells with states of any rank, several inputs, and the time; what is remembered of steps."""
+"""Test cells with states of any rank, several inputs, and the time; and the memo of steps."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ T, B, K, V = 5, 3, 2, 4
 
 
 class Fast(rnn.Cell):
-    """Fast weights: a matrix as the state, read by the input."""
+    """Keep fast weights: a matrix as the state, read by the input."""
 
     input_size, state_size = K + V, {"S": (K, V)}
 
@@ -30,7 +30,7 @@ class Fast(rnn.Cell):
 
 
 class Mixed(rnn.Cell):
-    """A matrix, a vector and a number a row as states."""
+    """Keep a matrix, a vector and a number a row as states."""
 
     input_size, state_size = V, {"S": (K, V), "h": V, "n": None}
 
@@ -47,7 +47,7 @@ class Mixed(rnn.Cell):
 
 
 class Timed(rnn.Cell):
-    """x and the time since the last event."""
+    """Take x and the time since the last event."""
 
     input_size, state_size = (V, None), {"h": V}
 
@@ -62,7 +62,7 @@ class Timed(rnn.Cell):
 
 
 class Clocked(rnn.Cell):
-    """A cell whose step depends on the time."""
+    """Depend on the time in the step."""
 
     input_size, state_size = V, {"h": V}
 
@@ -267,7 +267,7 @@ def test_models_take_checkpoints():
 
 
 class Remembering(rnn.Cell):
-    """A pure cell that depends on an attribute of any kind."""
+    """Depend on an attribute of any kind, in a pure cell."""
 
     pure = True
     input_size, state_size = V, {"h": V}

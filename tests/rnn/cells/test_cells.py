@@ -1,5 +1,5 @@
-"""The three cells and layers: outputs, states and every gradient against BPTT by hand; names,
-layouts, options, cells that users write, and the scopes that pictures are drawn from.
+"""Compare the three cells and layers with BPTT by hand: outputs, states and every gradient; test
+names, layouts, options, cells that users write, and the scopes that pictures are drawn from.
 """
 
 import copy
@@ -221,7 +221,7 @@ def test_layers_compute_with_the_parameters_that_they_list(name):
 
 
 class Leaky(rnn.Cell):
-    """Two states: a leaky average and the count of steps."""
+    """Keep two states: a leaky average and the count of steps."""
 
     def __init__(self) -> None:
         self.input_size, self.state_size = I, {"h": I, "n": 1}
@@ -283,7 +283,7 @@ def test_a_cell_of_ones_own_reversed_with_lengths():
 
 
 class Model(rnn.Module):
-    """A layer below a head, as a user nests them."""
+    """Put a layer below a head, as a user nests them."""
 
     def __init__(self, name: str) -> None:
         self.core = layer(name)

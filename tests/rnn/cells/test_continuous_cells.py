@@ -1,5 +1,4 @@
-"""Cells of continuous time: what a Legendre memory holds, liquid cells against exact
-solutions."""
+"""Test cells of continuous time: a Legendre cell's memory, liquid cells and exact solutions."""
 
 import numpy as np
 import pytest

@@ -1,5 +1,6 @@
-"""Cells of linear recurrences and the sLSTM: against the equations of their papers, compiled
-against the loop, derivatives against differences, pieces against the whole, and what they print.
+"""Test cells of linear recurrences and the sLSTM: against the equations of their papers, compiled
+against the loop, derivatives against differences, pieces against the whole, and their equations in
+print.
 """
 
 from typing import Any

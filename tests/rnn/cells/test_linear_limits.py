@@ -1,5 +1,5 @@
-"""Closed forms and limits of the cells of linear recurrences: powers, turns, kernels, shifts of a
-scale, gates at their ends, long sequences.
+"""Test closed forms and limits of the cells of linear recurrences: powers, turns, kernels, shifts
+of a scale, gates at their ends, long sequences.
 """
 
 import math

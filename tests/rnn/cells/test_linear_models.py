@@ -1,6 +1,4 @@
-"""Cells of linear recurrences in use: first values as published, wrong settings, models, pictures,
-probes.
-"""
+"""Use cells of linear recurrences: published values, wrong settings, models, pictures, probes."""
 
 import math
 from typing import Any

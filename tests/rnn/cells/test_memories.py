@@ -1,5 +1,5 @@
-"""Matrix memories: the closed forms of linear attention and of the delta rule, limits of the gates,
-and models made of them.
+"""Test matrix memories: the closed forms of linear attention and of the delta rule, limits of the
+gates, and models made of them.
 """
 
 from typing import Any

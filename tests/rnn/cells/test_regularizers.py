@@ -1,4 +1,4 @@
-"""Regularisers around cells: what they do to numbers, alike in every executor, only in training."""
+"""Test regularisers around cells: their numbers, alike in every executor, in training only."""
 
 import copy
 import importlib
@@ -37,7 +37,7 @@ def parts(state):
 
 
 class Echo(rnn.Cell):
-    """Outputs what it is given; the state counts nothing."""
+    """Output the input; the state counts nothing."""
 
     input_size, state_size = I, {"h": I}
 
@@ -46,7 +46,7 @@ class Echo(rnn.Cell):
 
 
 class Shift(rnn.Cell):
-    """The state is x, then the output: what a wrapper does to it shows."""
+    """Keep x as the state and output it: the effect of a wrapper on it shows."""
 
     input_size, state_size, pure = I, {"s": I, "t": I}, True
 
@@ -241,7 +241,7 @@ def test_the_state_that_is_read_is_dropped_anew_at_every_step():
 
 
 class Straight(rnn.Cell):
-    """y = W_hh x: with the unit vectors for x, the output is the weight."""
+    """Compute y = W_hh x: with the unit vectors for x, the output is the weight."""
 
     input_size, state_size = I, {"h": I}
     pure = True

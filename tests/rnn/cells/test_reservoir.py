@@ -1,4 +1,4 @@
-"""Reservoirs: the radius and the sparsity of their weights, and read-outs in closed form."""
+"""Test reservoirs: the radius and the sparsity of their weights, and read-outs in closed form."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Spikes: exact steps with the derivatives of their surrogates, and neurons that fire on time."""
+"""Test spikes: exact steps with derivatives of their surrogates, neurons that fire on time."""
 
 import math
 

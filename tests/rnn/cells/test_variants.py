@@ -1,5 +1,5 @@
-"""The cells of the literature: against their equations in NumPy, fused against explicit, second
-order, and what they print.
+"""Test the cells of the literature: against their equations in NumPy, fused against explicit, to
+second order, and as they print.
 """
 
 from typing import Any

@@ -1,4 +1,4 @@
-"""Padding, batches by length, arrays, windows, streams, and going on in the middle of an epoch."""
+"""Test padding, batches by length, arrays, windows, streams, and resuming within an epoch."""
 
 import json
 import random

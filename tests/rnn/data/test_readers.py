@@ -1,4 +1,4 @@
-"""Readers of lines, tables and CoNLL files, and texts under a memory map."""
+"""Read lines, tables and CoNLL files, and texts under a memory map."""
 
 import csv
 import gc

@@ -1,4 +1,4 @@
-"""Word vectors in text files, and the matrices that they make for a vocabulary."""
+"""Read word vectors in text files, and make matrices of them for a vocabulary."""
 
 import gzip
 import random

@@ -1,4 +1,4 @@
-"""Vocabularies, tokenisers of words, and those of Hugging Face in a vocabulary's place."""
+"""Test vocabularies, tokenisers of words, and those of Hugging Face in a vocabulary's place."""
 
 import json
 import random
@@ -330,7 +330,7 @@ class Encoding:
 
 
 class Fake:
-    """A tokeniser of single characters."""
+    """Split texts into single characters."""
 
     tokens = ("[PAD]", "[UNK]", "a", "b", "</s>", "[EOS]")
 
@@ -401,7 +401,7 @@ def test_what_is_no_tokeniser():
 
 
 class Packaged(Fake):
-    """As the real package does it: indices of 32 bits, and nothing for those that are not there."""
+    """Return indices of 32 bits, and nothing for missing words, as the real package does."""
 
     def decode(self, ids: list[int]) -> str:
         if not all(0 <= i < 1 << 32 for i in ids):

@@ -1,4 +1,4 @@
-"""Keras, where it and one of its backends are installed; it is asked for by tests alone."""
+"""Import Keras, where it and one of its backends are installed; tests alone ask for it."""
 
 import os
 from importlib.util import find_spec

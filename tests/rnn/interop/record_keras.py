@@ -1,5 +1,5 @@
-"""Records models of Keras and what they compute, for `test_keras_models.py`. Run
-``KERAS_BACKEND=jax python -m tests.rnn.interop.record_keras`` with Keras installed to write them.
+"""Record models of Keras and what they compute, for `test_keras_models.py`. Run ``KERAS_BACKEND=jax
+python -m tests.rnn.interop.record_keras`` with Keras installed to write them.
 """
 
 import zipfile

@@ -1,5 +1,5 @@
-"""Records what torch computes for `torch_cases.py` and `torch_sequences.py`, in float64: outputs
-and all gradients. Run ``python -m tests.rnn.interop.record_torch`` with torch to write both.
+"""Record what torch computes for `torch_cases.py` and `torch_sequences.py`, in float64: outputs and
+all gradients. Run ``python -m tests.rnn.interop.record_torch`` with torch to write both.
 """
 
 import numpy as np

@@ -1,5 +1,5 @@
-"""Keras weights both ways: against Keras's equations written by hand here, in its own layouts, and
-against Keras itself where it is installed.
+"""Move Keras weights both ways: against Keras's equations written by hand here, in its own layouts,
+and against Keras itself where it is installed.
 """
 
 from typing import Any

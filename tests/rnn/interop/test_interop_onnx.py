@@ -1,4 +1,4 @@
-"""ONNX models written and read: against onnxruntime, which runs what is written and, for what is
+"""Write and read ONNX models: against onnxruntime, which runs what is written and, for what is
 read, models made here by hand; and every refusal.
 """
 

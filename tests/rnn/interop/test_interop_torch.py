@@ -1,5 +1,5 @@
-"""PyTorch state dicts both ways: the same numbers and gradients on both sides, prefixes, files,
-and every fault in one error.
+"""Move PyTorch state dicts both ways: the same numbers and gradients on both sides, prefixes,
+files, and every fault in one error.
 """
 
 from typing import Any
@@ -22,7 +22,7 @@ EXACT = {"rtol": 1e-10, "atol": 1e-12}
 
 
 class Net(rnn.Module):
-    """A model with everything that PyTorch has too."""
+    """Hold all modules that PyTorch has too."""
 
     def __init__(self) -> None:
         self.embedding = rnn.Embedding(7, I, dtype="float64")

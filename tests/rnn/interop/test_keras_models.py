@@ -1,5 +1,5 @@
-"""Whole models of Keras both ways: against models that Keras wrote and what it computed with them,
-recorded in `data` by `record_keras.py`, and against Keras itself where it is installed.
+"""Move whole models of Keras both ways: against models that Keras wrote and what it computed with
+them, recorded in `data` by `record_keras.py`, and against Keras itself where it is installed.
 """
 
 import io

@@ -1,4 +1,4 @@
-"""Whole models as ONNX: in onnxruntime, at several lengths of every axis, against themselves."""
+"""Run whole models as ONNX in onnxruntime, at several lengths of every axis, against themselves."""
 
 import re
 from typing import Any
@@ -28,7 +28,7 @@ CLOSE = {"rtol": 1e-4, "atol": 2e-6}
 
 
 class Function(rnn.Module):
-    """A function as a model."""
+    """Wrap a function as a model."""
 
     def __init__(self, function: Any) -> None:
         self._function = function
@@ -72,7 +72,7 @@ def kinds(model: Any) -> list[str]:
 
 
 class Attentive(rnn.Module):
-    """Embedding, a layer, attention over its outputs, a head."""
+    """Chain embedding, a layer, attention over its outputs, a head."""
 
     def __init__(self, score: str) -> None:
         self.embedding, self.layer = rnn.Embedding(V, I), rnn.GRU(I, H)
@@ -85,7 +85,7 @@ class Attentive(rnn.Module):
 
 
 class Reader(rnn.Module):
-    """Attention in every step, which reads what lies around the recurrence."""
+    """Attend in every step, which reads what lies around the recurrence."""
 
     def __init__(self) -> None:
         self.attention, self.cell = rnn.Attention(H, I, "additive"), rnn.GRUCell(I, H)
@@ -102,7 +102,7 @@ class Reader(rnn.Module):
 
 
 class Leaky(rnn.Cell):
-    """A cell of a user."""
+    """Step as a cell of a user."""
 
     input_size, state_size = I, {"h": I}
 

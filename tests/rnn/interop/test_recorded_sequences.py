@@ -1,4 +1,4 @@
-"""Teacher forcing, free running, attention and CTC against what torch computed, recorded by
+"""Compare teacher forcing, free running, attention and CTC with what torch computed, recorded by
 `record_torch.py`: logits, losses and every gradient, in float64.
 """
 

@@ -1,4 +1,4 @@
-"""Our layers against what torch computed, recorded by `record_torch.py`: outputs, final states and
+"""Compare layers with what torch computed, recorded by `record_torch.py`: outputs, final states and
 every gradient, in float64.
 """
 

@@ -1,4 +1,4 @@
-"""The layers that were recorded with torch: options, and the arrays that go in, drawn by number."""
+"""List the layers that were recorded with torch: options, and their inputs, drawn by number."""
 
 from itertools import product
 from pathlib import Path

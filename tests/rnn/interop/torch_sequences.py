@@ -1,4 +1,4 @@
-"""Encoder-decoders and CTC losses that were recorded with torch: sizes, and all that goes in."""
+"""List encoder-decoders and CTC losses that were recorded with torch: sizes, and all inputs."""
 
 from itertools import product
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Attention against its equations, masks, and derivatives."""
+"""Compare attention with its equations; test masks and derivatives."""
 
 import numpy as np
 import pytest

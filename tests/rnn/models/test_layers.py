@@ -1,4 +1,4 @@
-"""Stacks of layers and both directions: against cells composed by hand, and against torch."""
+"""Compare stacks of layers and both directions with cells composed by hand, and with torch."""
 
 import numpy as np
 import pytest

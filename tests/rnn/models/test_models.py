@@ -1,4 +1,4 @@
-"""Language models, classifiers, taggers, sequences of modules, recurrences from the output."""
+"""Test language models, classifiers, taggers, sequences of modules, recurrences from the output."""
 
 import itertools
 import math
@@ -449,7 +449,7 @@ def test_a_sequence_that_was_appended_to_runs_what_it_holds():
 
 
 class Ramp(rnn.Cell):
-    """y' = tanh(x + 2 y): the output is the state."""
+    """Compute y' = tanh(x + 2 y): the output is the state."""
 
     input_size, state_size = 2, {"y": 2}
 
@@ -519,7 +519,7 @@ def test_a_network_from_its_output_learns_in_parallel():
 
 
 class Delay(rnn.Cell):
-    """The output is not the state."""
+    """Give an output that is not the state."""
 
     input_size, state_size = 2, {"y": 2}
 

@@ -1,4 +1,4 @@
-"""Rows: without a batch axis, packed, and starting over in the middle of a sequence."""
+"""Test rows: without a batch axis, packed, and starting over in the middle of a sequence."""
 
 from itertools import pairwise
 

@@ -1,4 +1,4 @@
-"""Encoders and decoders: teacher forcing at any ratio, attention, decoding; torch by hand."""
+"""Test encoders and decoders: teacher forcing at any ratio, attention, decoding; torch by hand."""
 
 import gc
 import itertools

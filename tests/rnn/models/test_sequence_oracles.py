@@ -1,4 +1,4 @@
-"""Sequence work against oracles written from what is promised alone, on many small random cases.
+"""Compare sequence work with oracles written from its promises alone, on many small random cases.
 
 Every test draws shapes, lengths, dtypes and settings anew, the corners among them: one row, one
 step, empty rows, beams wider than the tree. Each oracle is enumeration or a loop.
@@ -205,7 +205,7 @@ def test_a_narrow_search_over_prefixes_is_sorted_and_blind_to_other_rows():
 
 
 class Remembering:
-    """Logits that follow from everything read, kept in the state: its number and the indices."""
+    """Give logits that follow from everything read, kept in the state: its count and indices."""
 
     def __init__(self, V: int, seed: int, ties: bool = False) -> None:
         self.V, self.seed, self.ties = V, seed, ties

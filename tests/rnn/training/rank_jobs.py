@@ -1,4 +1,4 @@
-"""What the tests of training on several processes run on each of them: ``rank_jobs.py NAME ...``.
+"""Run jobs on each of the processes that train together, for tests: ``rank_jobs.py NAME ...``.
 
 Started by ``mpiexec -n N python tests/rnn/training/rank_jobs.py NAME FOLDER [STEPS]``; of several
 NAMES with commas between them each is run in turn, as a start takes longer than most.
@@ -72,7 +72,7 @@ def translator(distributed):
 
 
 class Dropped(rnn.Module):
-    """Every kind of dropout: on inputs, states, outputs, weights and units that stay."""
+    """Drop out in every way: on inputs, states, outputs, weights and units that stay."""
 
     def __init__(self):
         cell = rnn.WeightDropout(rnn.Zoneout(rnn.LSTMCell(3, 5), 0.3), 0.4)
@@ -97,7 +97,7 @@ def dropped(distributed, **more):
 
 
 class Largest(Metric):
-    """A metric whose parts cannot be put together: every rank is fed all."""
+    """Measure a metric that cannot be put together from parts: every rank is fed all."""
 
     def reset(self):
         self.seen = []
@@ -385,7 +385,7 @@ def stopped(folder):
 
 
 class Counted:
-    """A text that counts the tokens that are read of it."""
+    """Count the tokens that are read of a text."""
 
     read = 0
 

@@ -1,4 +1,4 @@
-"""Checks of sequences in stretches of time, run by `mpiexec -n N python -m mpi4py -m THIS`.
+"""Check sequences in stretches of time, run by `mpiexec -n N python -m mpi4py -m THIS`.
 
 With `layers` those of layers too, whose kernels take minutes to compile: leave the compiler out.
 Every rank computes the whole on its own and compares its part. Prints a line for what was checked.

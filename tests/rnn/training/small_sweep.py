@@ -1,4 +1,4 @@
-"""A sweep that tests run in other processes, by import or as a script: see `main`.
+"""Run a sweep in other processes for tests, by import or as a script: see `main`.
 
 `python -m tests.rnn.training.small_sweep FILE`, or under mpiexec with `mpi4py.futures`, writes a
 sweep of `train` to FILE. Below the tests.

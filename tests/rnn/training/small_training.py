@@ -1,6 +1,4 @@
-"""A small model, data that is shuffled or carried on, and comparisons of runs: for the tests of
-training.
-"""
+"""Build a small model, data that is shuffled or carried on, and comparisons of training runs."""
 
 import json
 import math
@@ -21,7 +19,7 @@ class Batch(NamedTuple):
 
 
 class Net(rnn.Module):
-    """Two layers with dropout over an embedding, and logits."""
+    """Chain two layers with dropout over an embedding, and logits."""
 
     def __init__(self, dropout: float = 0.3, hidden: int = 6) -> None:
         self.embedding = rnn.Embedding(5, 4)
@@ -40,7 +38,7 @@ def batches(count: int = 5, seed: int = 0, steps: int = 4, rows: int = 3) -> lis
 
 
 class Shuffled:
-    """A loader as the shared conventions have it: another order in every epoch, and a state."""
+    """Load as the shared conventions have it: another order in every epoch, and a state."""
 
     def __init__(self, items: list[Batch]) -> None:
         self.items, self.epoch, self.position = items, 0, 0
@@ -65,7 +63,7 @@ class Shuffled:
 
 
 class Sized:
-    """Batches without len(): the end of an epoch is seen only when it is there."""
+    """Yield batches without len(): the end of an epoch is seen only when it is there."""
 
     def __init__(self, items: list[Batch]) -> None:
         self.items = items

@@ -1,6 +1,4 @@
-"""``python -m rnn`` from outside: what it writes and says, that it goes on to the bit, and how it
-refuses.
-"""
+"""Run ``python -m rnn`` from outside: files, messages, refusals, and resuming to the bit."""
 
 import errno
 import gzip

@@ -1,4 +1,4 @@
-"""Counts of batches: means over tokens in `fit`, and several batches as one."""
+"""Count batches: means over tokens in `fit`, and several batches as one."""
 
 import itertools
 import math

@@ -1,4 +1,4 @@
-"""Training on several processes: as on one, whatever happens to one of them.
+"""Train on several processes: as on one, even if one of them fails.
 
 Each test starts a job of `rank_jobs.py`; there are none where mpi4py or mpiexec is missing.
 """
@@ -325,7 +325,7 @@ def test_every_row_belongs_to_one_rank_and_the_first_has_one():
 
 
 class Two:
-    """As a communicator of two ranks, or more, to look at what each of them takes."""
+    """Act as a communicator of two ranks, or more, to look at what each of them takes."""
 
     def __init__(self, rank, share=None, size=2):
         self.rank, self.size, self.share, self.link = rank, size, share, None
@@ -351,7 +351,7 @@ def test_rows_of_loaders_are_cut_along_their_axis():
 
 
 class Counted:
-    """An array, or what stands for one, that counts the elements that are read of it."""
+    """Count the elements that are read of an array, or of a stand-in for one."""
 
     def __init__(self, array):
         self._array, self.read = array, 0
@@ -447,7 +447,7 @@ def test_a_share_that_is_none_is_refused():
 
 
 class Doubled(Two):
-    """As a communicator of two ranks that have the same."""
+    """Act as a communicator of two ranks that have the same."""
 
     def sum(self, array):
         array *= 2

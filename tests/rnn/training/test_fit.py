@@ -1,4 +1,4 @@
-"""fit: what it computes, measures, writes and refuses, and how it stops."""
+"""Test fit: what it computes, measures, writes and refuses, and how it stops."""
 
 import gc
 import itertools
@@ -314,7 +314,7 @@ def test_modes_are_left_as_they_were():
 
 
 class Parts(rnn.Module):
-    """A part that is frozen, one with dropout inside, one that trains."""
+    """Hold a part that is frozen, one with dropout inside, one that trains."""
 
     def __init__(self):
         self.frozen = rnn.Sequential(rnn.Linear(2, 2), rnn.Linear(2, 2))
@@ -609,7 +609,7 @@ def test_metrics_leave_no_trace_in_the_training():
 
 
 class Told(Metric):
-    """A metric whose figures are known beforehand."""
+    """Report metrics that are known beforehand."""
 
     name = "told"
 
@@ -861,7 +861,7 @@ def test_in_another_thread_signals_are_left_alone():
 
 
 class Faulty(rnn.Module):
-    """A GRU whose input at t = 2 is divided by zero where the data has a zero."""
+    """Divide the input of a GRU by zero at t = 2 where the data has a zero."""
 
     def __init__(self):
         self.core = rnn.GRU(2, 3)
@@ -871,7 +871,7 @@ class Faulty(rnn.Module):
 
 
 class Inverse(rnn.Cell):
-    """h' = 1 / x + h: infinite where x is zero."""
+    """Compute h' = 1 / x + h: infinite where x is zero."""
 
     input_size, state_size = 2, {"h": 2}
 

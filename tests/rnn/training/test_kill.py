@@ -1,5 +1,5 @@
-"""kill -9 at random moments of training and saving: nothing is lost but the steps since the last
-checkpoint, and the resumed run is the one that was never killed, to the bit.
+"""Send kill -9 at random moments of training and saving: nothing is lost but the steps since the
+last checkpoint, and the resumed run is the one that was never killed, to the bit.
 """
 
 import json

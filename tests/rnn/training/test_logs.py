@@ -1,4 +1,4 @@
-"""Logs of training runs, read back: CSV, event files, pictures; of runs that fail or are killed."""
+"""Read logs of training runs back: CSV, event files, pictures; of runs that fail or are killed."""
 
 import csv
 import json
@@ -56,7 +56,7 @@ def test_csv_has_every_step_and_every_figure(tmp_path):
 
 
 class StopAt(Callback):
-    """A planted error after a step."""
+    """Raise after a step."""
 
     def __init__(self, at):
         self.at = at
@@ -233,7 +233,7 @@ def test_pictures_of_gradients_in_event_files(tmp_path):
 
 
 class Grab(Callback):
-    """The settings of a run."""
+    """Take the settings of a run."""
 
     def begin(self, run):
         self.settings = run.settings

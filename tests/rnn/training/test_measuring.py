@@ -1,4 +1,4 @@
-"""`evaluate`, `predict` and `validation_split`: against `fit`, and against plain loops."""
+"""Compare `evaluate`, `predict` and `validation_split` with `fit`, and with plain loops."""
 
 import numpy as np
 import pytest

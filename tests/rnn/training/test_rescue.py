@@ -1,4 +1,4 @@
-"""Errors and signals in what surrounds the steps of `fit`: no trained step is lost to them."""
+"""Raise errors and send signals around the steps of `fit`: no trained step is lost to them."""
 
 import itertools
 import os
@@ -28,7 +28,7 @@ VALIDATION = batches(2, seed=9)
 
 
 class Once:
-    """A function that raises once, at its call of a number, and is a plain one afterwards."""
+    """Raise once, at a call of a given number, and be a plain function afterwards."""
 
     def __init__(self, number, function, error=LookupError):
         self.left, self.function, self.error = number, function, error
@@ -41,7 +41,7 @@ class Once:
 
 
 class Raising(Callback):
-    """A callback that raises once, at a moment of a number."""
+    """Raise once from a callback, at a moment of a given number."""
 
     def __init__(self, moment, number):
         self.moment, self.left = moment, number
@@ -67,7 +67,7 @@ def drawing(net):
 
 
 class Unsized:
-    """As `Shuffled`, of a length that nothing says."""
+    """Load as `Shuffled` does, of a length that nothing says."""
 
     __init__, __iter__ = Shuffled.__init__, Shuffled.__iter__
     state, restore = Shuffled.state, Shuffled.restore

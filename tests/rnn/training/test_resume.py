@@ -1,4 +1,4 @@
-"""Resumed runs are the runs that never stopped: to the bit, from every step."""
+"""Resume runs: to the bit the runs that never stopped, from every step."""
 
 import math
 import warnings
@@ -138,7 +138,7 @@ def test_best_weights_and_counts_come_back(tmp_path):
 
 
 class Counting(Callback):
-    """Counts the steps, also over a resume."""
+    """Count the steps, also over a resume."""
 
     def __init__(self) -> None:
         self.count = 0

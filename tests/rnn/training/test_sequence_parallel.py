@@ -1,4 +1,4 @@
-"""Sequences in stretches of time on ranks of MPI are what one process computes."""
+"""Compare sequences in stretches of time on ranks of MPI with what one process computes."""
 
 import os
 import shutil

@@ -1,4 +1,4 @@
-"""Sweeps: the settings that are tried, their executors, their file, and what ends them early."""
+"""Test sweeps: the settings that are tried, their executors, their file, and their early ends."""
 
 import functools
 import json
@@ -191,7 +191,7 @@ def test_a_worker_that_is_killed_ends_the_sweep(tmp_path):
 
 
 class Holder:
-    """A function that holds what cannot be sent."""
+    """Hold an object that cannot be sent, in a function."""
 
     def __init__(self):
         self.lock = threading.Lock()

@@ -1,4 +1,4 @@
-"""Training: modules, sampling, seeds."""
+"""Test training: modules, sampling, seeds."""
 
 import itertools
 import math
@@ -16,7 +16,7 @@ from tests.draws import normal
 
 
 class Net(rnn.Module):
-    """Every way of holding something."""
+    """Hold parts in every way."""
 
     def __init__(self) -> None:
         self.embedding = rnn.Embedding(5, 3)

@@ -1,4 +1,4 @@
-"""The animated backward pass: step by step, and still where motion is unwanted."""
+"""Test the animated backward pass: step by step, and still where motion is unwanted."""
 
 import re
 import shutil

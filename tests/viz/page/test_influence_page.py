@@ -1,4 +1,4 @@
-"""The page of an influence: offline, driven in a real browser where there is one."""
+"""Test the page of an influence: offline, driven in a real browser where there is one."""
 
 import json
 import math

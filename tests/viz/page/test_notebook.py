@@ -1,4 +1,4 @@
-"""Pictures in notebooks, in a real browser: of the page and the image exactly one is seen."""
+"""Show pictures in notebooks, in a real browser: of the page and the image exactly one is seen."""
 
 from dataclasses import replace
 

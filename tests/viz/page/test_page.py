@@ -1,4 +1,4 @@
-"""The interactive page: one file, offline, driven in a real browser where there is one."""
+"""Test the interactive page: one file, offline, driven in a real browser where there is one."""
 
 import json
 import math

@@ -1,6 +1,4 @@
-"""The overview of the page: all steps at once, a minimap and a scrubber, and where its norms are
-from.
-"""
+"""Test the overview of the page: all steps, a minimap, a scrubber, the origin of its norms."""
 
 import math
 import re

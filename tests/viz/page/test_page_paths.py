@@ -1,4 +1,4 @@
-"""The list of paths of the page: its products are those of Jacobian norms, as Python has them."""
+"""Test the list of paths of the page: its products are those of Jacobian norms in Python."""
 
 import re
 from decimal import Context, Decimal

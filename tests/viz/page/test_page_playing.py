@@ -1,5 +1,5 @@
-"""The passes as they are played: wires keep their widths and colours, weights grow by what each
-step adds, and what is dimmed is equally pale wherever lines lie on each other.
+"""Play the passes: wires keep their widths and colours, weights grow by what each step adds, and
+dimmed lines are equally pale wherever they lie on each other.
 """
 
 import io

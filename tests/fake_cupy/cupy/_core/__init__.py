@@ -1,1 +1,1 @@
-"""The part of CuPy's core that has no other name: how products are computed."""
+"""Hold the part of CuPy's core that has no other name: how products are computed."""

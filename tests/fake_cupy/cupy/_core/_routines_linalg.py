@@ -1,4 +1,4 @@
-"""The compute type of products, after `cupy/_core/_routines_linalg.pyx`."""
+"""Set the compute type of products, after `cupy/_core/_routines_linalg.pyx`."""
 
 import numpy as np
 
