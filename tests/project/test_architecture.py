@@ -1,4 +1,4 @@
-"""The shape of the project itself: imports run downward, nothing is imported unasked."""
+"""Guard the shape of the project: imports run downward, nothing is imported unasked."""
 
 import ast
 import subprocess
@@ -118,32 +118,41 @@ These This Those To Twice Two What When Where Whether Which While Who Whose Why 
 """
 
 
-def without_a_verb(text: str) -> list[str]:
-    """Return the functions of a source file that have a docstring which begins with no verb."""
-    kinds = (ast.FunctionDef, ast.AsyncFunctionDef)
-    functions = [node for node in ast.walk(ast.parse(text)) if isinstance(node, kinds)]
+FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
+OWNERS = (*FUNCTIONS, ast.ClassDef, ast.Module)
+
+
+def without_a_verb(text: str, kinds: tuple[type[ast.AST], ...] = OWNERS) -> list[str]:
+    """Return line, name and first word of each docstring of some kinds that begins with no verb."""
     found = []
-    for node in functions:
+    for node in ast.walk(ast.parse(text)):
+        if not isinstance(node, kinds):
+            continue
         first = (ast.get_docstring(node) or "Return").split()[0].rstrip(".,:;")
         plural = first.endswith("s") and not first.endswith("ss")  # as in Takes, and in Values
         if first in NO_VERBS.split() or plural or not (first.isalpha() and first.istitle()):
-            found.append(f"{node.name} (line {node.lineno}): {first}")
+            line, name = getattr(node, "lineno", 1), getattr(node, "name", "the file")
+            found.append(f"{line}: the docstring of {name} begins with {first!r}")
     return found
 
 
 @pytest.mark.parametrize("place", [*ALLOWED, "examples", "benchmarks", "docs", "tests"])
-def test_docstrings_of_functions_begin_with_a_verb(place):
+def test_docstrings_begin_with_a_verb(place):
+    kinds = OWNERS if place == "tests" else FUNCTIONS
     for path in sources(place):
-        found = without_a_verb(path.read_text(encoding="utf-8"))
-        assert not found, f"{path.relative_to(ROOT)}: {'; '.join(found)}"
+        found = without_a_verb(path.read_text(encoding="utf-8"), kinds)
+        assert not found, "\n".join(f"{path.relative_to(ROOT)}:{one}" for one in found)
 
 
 @pytest.mark.parametrize(
     "text", ["The sum of x.", "x (B, I) to y.", "What is left.", "`f` of x.", "Sums of x."]
 )
-def test_the_check_of_verbs_can_fail(text):
-    assert without_a_verb(f'def f():\n    """{text}"""\n')
-    assert not without_a_verb('def f():\n    """Return the sum of x."""\n')
+@pytest.mark.parametrize("owner", ["def f():", "class F:", ""])
+def test_the_check_of_verbs_can_fail(text, owner):
+    indent = "    " if owner else ""
+    found = without_a_verb(f'{owner}\n{indent}"""{text}"""\n')
+    assert [one.partition(":")[0] for one in found] == ["1"]
+    assert not without_a_verb(f'{owner}\n{indent}"""Return the sum of x."""\n')
 
 
 # What is offered without an example, and why.
