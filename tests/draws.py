@@ -20,7 +20,7 @@ def first(count: int, cases: Iterable[Any]) -> list[Any]:
 
 
 def crossed(*axes: Iterable[Any]) -> list[tuple[Any, ...]]:
-    """Return all combinations of values, in an order whose first ones have every value of each."""
+    """Return all combinations of values; the first ones have every value of each axis."""
     rows: list[tuple[Any, ...]] = [()]
     for axis in map(list, axes):
         if len(axis) > len(rows):

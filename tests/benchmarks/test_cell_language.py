@@ -63,7 +63,7 @@ def test_bits_are_those_of_the_whole_text_read_once(small):
 
 
 @pytest.mark.parametrize("name", ["gru", "mlstm"])
-def test_the_hidden_size_is_the_one_whose_model_is_closest(name):
+def test_the_hidden_size_gives_the_closest_model(name):
     step = cell_language.step_of(name)
     assert step == {"gru": 8, "mlstm": 32}[name]
     hidden = cell_language.hidden_of(name, 20, 20_000)
@@ -75,7 +75,7 @@ def test_the_hidden_size_is_the_one_whose_model_is_closest(name):
     assert gap(hidden) == min(gap(size) for size in range(step, 300, step))
 
 
-def test_an_unknown_block_is_told(capsys):
+def test_an_unknown_block_is_an_error(capsys):
     with pytest.raises(SystemExit):
         cell_language.main(["transformer"])
     assert "unknown block 'transformer'; there are rnn, lstm, gru, " in capsys.readouterr().err

@@ -125,7 +125,7 @@ def test_a_process_that_fails_is_an_error_that_says_why(tmp_path):
         process.open(SHAPE, tmp_path)
 
 
-class Told:
+class Scripted:
     """Answer as a process would, with answers given beforehand."""
 
     cell = "lstm"
@@ -151,8 +151,8 @@ def test_sides_are_measured_in_turn_and_far_ones_once(monkeypatch):
     monkeypatch.setattr(recurrence_turns, "ENOUGH", 30.0)
     first = {"a": {"milliseconds": 3.0}, "b": {"milliseconds": 4.0}, "c": {"milliseconds": 9.0},
              "d": {"failed": "no"}}  # fmt: skip
-    ours = Told({"bptt": {"milliseconds": 2.0}}, {"bptt": [1.0, 2.0, 4.0]})
-    peers = Told(first, {"a": [2.0, 4.0, 4.0], "b": [4.0, 4.0, 8.0]})
+    ours = Scripted({"bptt": {"milliseconds": 2.0}}, {"bptt": [1.0, 2.0, 4.0]})
+    peers = Scripted(first, {"a": [2.0, 4.0, 4.0], "b": [4.0, 4.0, 8.0]})
     found = recurrence_turns.line(SHAPE, 1, None, [ours, peers])
     assert ours.asked == [("bptt", 5, 1)] * 3 + ["closed"]
     assert peers.asked == [("a", 3, 1), ("b", 2, 1)] * 3 + ["closed"]
@@ -165,7 +165,7 @@ def test_sides_are_measured_in_turn_and_far_ones_once(monkeypatch):
 
 
 def test_a_long_step_needs_none_before_it():
-    ours = Told({"bptt": {"milliseconds": 400.0}}, {"bptt": [400.0] * recurrence_turns.ROUNDS})
+    ours = Scripted({"bptt": {"milliseconds": 400.0}}, {"bptt": [400.0] * recurrence_turns.ROUNDS})
     recurrence_turns.line(SHAPE, 1, None, [ours])
     assert set(ours.asked) == {("bptt", 1, 0), "closed"}
 
@@ -202,7 +202,7 @@ def test_the_spread_of_medians():
     assert (found["min"], found["median"], found["max"], found["spread"]) == (1.0, 2.0, 4.0, 1.5)
 
 
-def test_groups_are_told_apart_by_levels_and_threads():
+def test_groups_are_distinguished_by_levels_and_threads():
     rows = [{"cell": cell, "threads": threads, "ratio": ratio}
             for cell, threads, ratio in (("gru", 1, 2.0), ("gru", 1, 0.5), ("gru", 2, 3.0),
                                          ("highway", 1, 4.0), ("peephole", 1, None))]  # fmt: skip

@@ -42,7 +42,7 @@ def test_both_sides_agree(torch_way, our_way):
     assert_alike(eval(our_way, names_of(OURS)), theirs)
 
 
-def test_rows_that_differ_are_told():
+def test_rows_that_differ_are_caught():
     theirs = eval("x.sum(dim=1)", torch_names())
     for wrong in ("x.sum(axis=0)", "x.sum(axis=1, keepdims=True)", "x.sum(axis=1) + 1e-3"):
         with pytest.raises(AssertionError):

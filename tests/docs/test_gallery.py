@@ -112,7 +112,7 @@ def test_another_hash_seed_makes_the_same_files(count):
     assert lines == [f"{p.name} {hashlib.sha256(p.read_bytes()).hexdigest()}" for p in paths]
 
 
-def test_the_script_writes_and_tidies_up(tmp_path, monkeypatch, capsys):
+def test_the_script_writes_and_removes_old_files(tmp_path, monkeypatch, capsys):
     pictures, page = tmp_path / "pictures", tmp_path / "gallery.md"
     monkeypatch.setattr(make_gallery, "PICTURES", pictures)
     monkeypatch.setattr(make_gallery, "PAGE", page)

@@ -1,7 +1,7 @@
 """Run every block of code in the recipes as its page shows it, in a folder of its own.
 
 A page is cut at its headings, and a part runs in any process: before it, those before it run their
-Python blocks, whose names it shares, and the first part its commands too. A part that imports a
+Python blocks, which share its names, and the first part its commands too. A part that imports a
 package that is not installed is skipped by name, and so is a command that needs a GPU.
 """
 
@@ -146,7 +146,7 @@ def test_a_part_runs(name, number, names, folders, monkeypatch):
                 assert block[1] in ("sh", *SHOWN), f"{name}: a block of {block[1]!r} is not run"
 
 
-def test_what_the_page_on_figures_says_of_sizes(tmp_path):
+def test_the_sizes_on_the_page_of_figures(tmp_path):
     y, _ = rnn.Recurrent(rnn.LSTMCell(3, 8))(engine.ones((20, 1, 3)))
     story = viz.draw_story(engine.sum(y[-1]), width=480)
     sizes = {float(size) for size in re.findall(r'font-size="([\d.]+)"', story.svg())}

@@ -358,7 +358,7 @@ def test_threads_free_each_others_arrays():
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_a_child_allocates_whatever_other_threads_did():
+def test_a_child_allocates_after_any_work_of_other_threads():
     stop = threading.Event()
 
     def churn():

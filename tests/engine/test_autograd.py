@@ -407,7 +407,7 @@ def test_broadcasting_matmul(shapes):
     assert engine.gradcheck(engine.matmul, [x, y], 2)
 
 
-def test_numpy_does_not_take_a_gradient_away_unnoticed():
+def test_numpy_does_not_drop_a_gradient_silently():
     x = leaf(1.0, 2.0)
     for take in (np.asarray, np.array, lambda x: np.concatenate([x])):
         with pytest.raises(TypeError, match="requires a gradient, which NumPy loses"):

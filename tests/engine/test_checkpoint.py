@@ -363,13 +363,13 @@ def test_hooks_and_norms_around_it():
     assert uses[y.node, (z.node, 0)] == pytest.approx(np.linalg.norm(g), rel=1e-14)
 
 
-def test_it_can_be_computed_anew():
+def test_it_can_be_computed_again():
     w, xs = normal_leaf(H, H), normal_leaf(5, 2, H)
     f = engine.checkpoint(lambda x: engine.tanh(x) @ w)
     y = f(scanned(w, xs)[1])
-    anew = engine.expanded(y)[0]
-    np.testing.assert_allclose(anew.numpy(), y.numpy(), rtol=1e-13)
-    one, other = (engine.gradients(engine.sum(z * z), [w, xs]) for z in (y, anew))
+    again = engine.expanded(y)[0]
+    np.testing.assert_allclose(again.numpy(), y.numpy(), rtol=1e-13)
+    one, other = (engine.gradients(engine.sum(z * z), [w, xs]) for z in (y, again))
     for a, b in zip(one, other, strict=True):
         np.testing.assert_allclose(a.numpy(), b.numpy(), rtol=1e-12, atol=1e-14)
 

@@ -11,7 +11,7 @@ import rnn
 X = engine.asarray([1.0, -2.0, 0.5])
 
 
-def test_only_the_side_that_is_chosen_runs():
+def test_only_the_side_that_the_condition_selects_runs():
     def never(x):
         raise AssertionError
 
@@ -21,7 +21,7 @@ def test_only_the_side_that_is_chosen_runs():
         assert engine.cond(pred, lambda: 2, lambda: 3).item() == want
 
 
-def test_operands_and_results_are_nests():
+def test_operands_and_results_are_pytrees():
     found = engine.cond(
         X.sum() < 0, lambda p, q: {"a": p["b"] * q, "c": [q]}, lambda p, q: p, {"b": X}, 2.0
     )
@@ -57,7 +57,7 @@ class State:
     h: engine.Tensor
 
 
-def test_loops_carry_nests():
+def test_loops_carry_pytrees():
     def body(s):
         return State(s.n + 1, s.h / 2)
 
@@ -142,7 +142,7 @@ def test_a_step_that_decides_by_its_numbers_runs_in_a_loop_with_the_same_numbers
     assert "engine.where computes both" in str(engine.explain_scan(step, h, xs))
 
 
-def test_a_side_that_is_not_chosen_reaches_no_gradient():
+def test_a_side_that_is_not_selected_reaches_no_gradient():
     xs = engine.asarray([4.0, 0.0])  # where both sides are computed, sqrt'(0) times 0 is no number
 
     def step(h, x):

@@ -184,7 +184,7 @@ def test_what_does_not_speak_dlpack_is_refused():
         engine.from_dlpack(np.ones(2, "complex64"))
 
 
-def test_devices_that_nobody_knows_are_refused():
+def test_unknown_devices_are_refused():
     for device in ((8, 0), (2, 0), (10, 3)):
         with pytest.raises((ValueError, RuntimeError, BufferError)):
             engine.from_dlpack(Stranger(normal(3), device))

@@ -101,7 +101,7 @@ def test_a_picture_with_a_builtin_stays_as_it_was_at_first():
     assert last.svg() == first.svg()
 
 
-def test_states_are_told_from_gates():
+def test_states_are_distinguished_from_gates():
     def step(x):
         o = tanh(x)
         c = o * x
@@ -215,7 +215,7 @@ def test_the_parts_of_a_function_have_their_own_names():
     assert labels(step) == ["multiply:gate=(a, b)", "tanh:gate=b", "add:gate=a"]
 
 
-def test_parts_whose_order_cannot_be_told_have_no_name_alone():
+def test_parts_of_unknown_order_have_no_name_alone():
     def step(x):
         a, b = hidden(x)
         c, d = reversed(engine.split(a, 2, axis=-1))

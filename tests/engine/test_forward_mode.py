@@ -94,7 +94,7 @@ def test_jvp_of_a_slice_and_of_what_does_not_depend():
     np.testing.assert_array_equal(tangent.numpy(), v)
 
 
-def test_jvp_with_nests_in_and_out():
+def test_jvp_with_pytrees_in_and_out():
     def f(p: Any, x: Any) -> Any:
         return {"y": x @ p["w"] + p["b"][0], "rest": (p["b"][0] * 2, None)}
 
@@ -303,7 +303,7 @@ def test_hessian_vector_product_is_the_hessian_times_a_vector():
     assert not found.requires_grad
 
 
-def test_hessian_vector_product_of_nests_through_time():
+def test_hessian_vector_product_of_pytrees_through_time():
     xs = normal(T, B, H)
 
     def f(p: Any, scale: Any) -> Any:

@@ -148,7 +148,7 @@ def test_several_processes_compile_at_once(tmp_path):
     assert {path.suffix for path in folder.iterdir()} == {".so", ".sha256"}
 
 
-def test_an_entry_that_was_cut_short_is_made_anew(full, tmp_path):
+def test_an_entry_that_was_cut_short_is_compiled_again(full, tmp_path):
     # Loaded, it would end the process by a bus error.
     folder, right = full
     shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
@@ -195,7 +195,7 @@ DAMAGES = {
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_damaged_entries_are_made_anew(damage, cache):
+def test_damaged_entries_are_compiled_again(damage, cache):
     assert value(7) == 7
     (path,) = cache.glob("*.so")
     content = path.read_bytes()
@@ -216,7 +216,7 @@ def test_the_library_of_another_source_is_not_taken(cache):
 
 
 @pytest.mark.parametrize("mask", [0, 0o002, 0o077])
-def test_an_entry_is_used_whatever_the_mask_of_the_user(mask, cache):
+def test_an_entry_is_used_under_any_mask_of_the_user(mask, cache):
     before = os.umask(mask)
     try:
         assert value(7) == 7
@@ -252,7 +252,7 @@ def test_without_a_cache_kernels_lie_in_a_folder_that_goes(place, cache, monkeyp
     assert list(scratch.iterdir()) == []
 
 
-def test_a_cache_that_can_be_read_only_is_no_hindrance(monkeypatch, cache):
+def test_kernels_are_compiled_with_a_read_only_cache(monkeypatch, cache):
     monkeypatch.setattr(compiler, "cache_folder", lambda: Path("/proc"))
     assert value(7) == 7
 
@@ -387,7 +387,7 @@ class Terminal(io.StringIO):
         return True
 
 
-def test_a_terminal_is_told_once_what_is_compiled_and_where_it_is_kept(cache, monkeypatch):
+def test_a_terminal_shows_once_what_is_compiled_and_where_it_is_kept(cache, monkeypatch):
     monkeypatch.setattr(compiler, "_told", False)
     monkeypatch.setattr(sys, "stderr", Terminal())
     assert (value(70), value(71)) == (70, 71)
@@ -397,7 +397,7 @@ def test_a_terminal_is_told_once_what_is_compiled_and_where_it_is_kept(cache, mo
 
 
 @pytest.mark.parametrize("stream", [io.StringIO(), None], ids=["a file", "none"])
-def test_nothing_else_is_told_what_is_compiled(stream, cache, monkeypatch):
+def test_no_other_output_shows_what_is_compiled(stream, cache, monkeypatch):
     monkeypatch.setattr(compiler, "_told", False)
     monkeypatch.setattr(sys, "stderr", stream)
     assert value(72) == 72

@@ -192,7 +192,7 @@ def test_numpys_functions_of_tensors_are_the_engines(name):
     (lambda x: np.std(x, ddof=1), r"^std: ddof is called correction here"),
     (lambda x: np.sum(x, out=np.ones(())), r"^sum: no keyword 'out'"),
 ])  # fmt: skip
-def test_what_numpy_cannot_do_with_tensors_is_told(call, message):
+def test_what_numpy_cannot_do_with_tensors_is_an_error_with_a_remedy(call, message):
     with pytest.raises(TypeError, match=message):
         call(leaf(X))
 

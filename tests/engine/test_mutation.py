@@ -677,7 +677,7 @@ def test_changed_tensors_are_freed_when_dropped(name):
         gc.enable()
 
 
-def test_values_that_nobody_reads_are_freed_at_once():
+def test_values_without_a_reader_are_freed_at_once():
     x = engine.asarray(normal(1000))
     arrays = []
     for i in range(100):

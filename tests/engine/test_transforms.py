@@ -47,7 +47,7 @@ def test_a_gradient_penalty_reaches_the_weights():
     assert w.grad.item() == 96
 
 
-def test_grad_by_nests_of_parameters():
+def test_grad_by_pytrees_of_parameters():
     parameters = {"w": engine.ones((2, 3)), "rest": [engine.zeros(3), (engine.ones(1),)]}
 
     def loss(p: Any, x: Any) -> Any:

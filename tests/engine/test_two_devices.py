@@ -1,6 +1,6 @@
 """Test the second device: ops, gradients and optimisers work there, while another is current.
 
-CuPy computes on the current device and puts results there, whatever it is given.
+CuPy computes on the current device and puts results there, for arrays of any device.
 """
 
 import copy
@@ -106,7 +106,7 @@ def test_outputs_on_several_devices_have_gradients_on_each(second):
     assert [(g.device, g.tolist()) for g in found] == [(x.device, [4]) for x in xs]
 
 
-def test_with_one_device_nothing_is_chosen(monkeypatch):
+def test_with_one_device_none_is_selected(monkeypatch):
     monkeypatch.setattr(placement, "several", False)
     x = engine.ones(2, device="cuda", requires_grad=True)
     engine.sum(x * 3).backward()

@@ -34,7 +34,7 @@ def test_vmap_is_a_loop_over_the_examples(f):
     np.testing.assert_allclose(engine.vmap(f)(X).numpy(), looped(f, X), rtol=1e-6, atol=1e-7)
 
 
-def test_axes_and_nests_in_and_out():
+def test_axes_and_pytrees_in_and_out():
     def f(pair: Any, w: Any, b: Any) -> Any:
         return {"y": pair[0] @ w + b, "z": (pair[1],)}
 
@@ -146,7 +146,7 @@ class State:
         assert self.rate < 1
 
 
-def test_dataclasses_are_nests():
+def test_dataclasses_are_pytrees():
     def step(s: State, x: Any) -> Any:
         return State(s.rate * s.h + x, s.rate), s
 

@@ -55,7 +55,7 @@ def by_hand(x, targets, W_xh, W_hh, W_hy):
 
 
 @pytest.mark.parametrize("word", ["hello", "abracadabra"])
-def test_hello_shows_what_the_textbook_computes(word):
+def test_hello_shows_the_numbers_of_the_textbook_equations(word):
     engine.seed(3)
     letters, inputs, targets = hello.spelled(word)
     model = hello.Hello(len(letters), 3)

@@ -42,7 +42,7 @@ def test_an_example_gives_the_same_on_a_device(gpu, tmp_path, run, monkeypatch):
     assert there["settings"] == here["settings"]
 
 
-def test_a_device_that_there_is_not_is_told_in_a_line(capsys):
+def test_a_missing_device_is_reported_in_a_line(capsys):
     example = importlib.import_module("examples.hello")
     assert example.main(["--device", "tpu"]) == 2
     assert "unknown device 'tpu'" in capsys.readouterr().err

@@ -271,7 +271,7 @@ MADE = [  # an example, its options, what it is tested with, and the other names
 
 
 @pytest.mark.parametrize(("example", "arguments", "last", "others"), MADE)
-def test_what_is_made_is_made_anew(example, arguments, last, others, watched, monkeypatch):
+def test_generated_data_is_generated_again(example, arguments, last, others, watched, monkeypatch):
     shorten(example, monkeypatch, every=1)
     clean = figure(example, *arguments)
     before = watched.copy()
@@ -360,7 +360,7 @@ def test_ctrl_c_ends_all_trainings(example, training, monkeypatch, capsys, tmp_p
 
 
 @pytest.mark.parametrize("example", GIVEN, ids=named)
-def test_ctrl_c_is_one_line_and_no_figure(example, short, monkeypatch, capsys):
+def test_ctrl_c_is_one_line_and_no_metric(example, short, monkeypatch, capsys):
     interrupt(monkeypatch, 1)
     assert example.main(["--fast", "--threads", "1", *GIVEN[example]]) == 130
     told = capsys.readouterr()

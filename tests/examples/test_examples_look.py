@@ -31,7 +31,7 @@ def test_everything_is_drawn(run, tmp_path, capsys):
     assert "norm of the gradient" in (tmp_path / "curves.svg").read_text()
 
 
-def test_a_text_of_ones_own_is_read(run, tmp_path):
+def test_a_text_of_the_user_is_read(run, tmp_path):
     assert (
         main(["look", str(run), "--out", str(tmp_path), "--text", "the lazy dog.", "--steps", "3"])
         == 0

@@ -80,7 +80,7 @@ def test_bad_options_are_one_line(example, tmp_path, capsys):
 # ---- alignment
 
 
-def test_speech_is_heard(capsys):
+def test_speech_is_recognised(capsys):
     assert alignment.main(["--fast", "--threads", "1"]) == 0
     said = capsys.readouterr().out.splitlines()
     rate, other = (float(share) for share in re.findall(r"([\d.]+)%", said[0]))
@@ -138,7 +138,7 @@ def test_each_dna_has_its_motif():
     assert set(np.unique(lengths)) <= set(range(40, 81))
 
 
-def test_videos_are_told_by_the_order_of_their_frames():
+def test_videos_are_classified_by_the_order_of_their_frames():
     own = run(alignment, "--part", "video", "--steps", "400", "--hidden", "64")["figures"]
     assert own["accuracy"] > 0.45
     assert own["mixed frames"] < 0.4
@@ -201,10 +201,10 @@ def test_the_linear_map_finds_what_is_linear():
     assert captions.linear(captions.Parts(train, train, blind, words)) < 0.5
 
 
-# ---- a network whose only recurrence runs from its output
+# ---- a network with its only recurrence from its output
 
 
-def test_jordan_learns_the_truth_and_errs_when_free(capsys):
+def test_jordan_learns_with_teacher_forcing_and_fails_in_a_free_run(capsys):
     options = jordan.parse(["--fast", "--threads", "1"])
     jordan.tell(options)
     said = capsys.readouterr().out

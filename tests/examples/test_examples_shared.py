@@ -74,7 +74,7 @@ def test_every_example_is_on_the_page():
 # ---- data
 
 
-def test_items_are_dealt_in_turns():
+def test_items_are_distributed_in_turns():
     engine.seed(0)
     items = [f"i{number}" for number in range(47)]
     parts = data.dealt(items, data.TENTHS, "here", 1)
@@ -162,7 +162,7 @@ def test_an_error_without_a_file_is_said_without_one(capsys):
     assert capsys.readouterr().err == "name: No space left on device\n"
 
 
-def test_who_has_seen_enough_hears_no_complaint():
+def test_a_reader_that_closes_the_pipe_gets_no_error():
     command = [sys.executable, "-u", "-m", "examples.hello", "--fast"]
     job = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert job.stdout.readline().startswith(b"letters: h e l o")

@@ -58,7 +58,7 @@ def test_translations_beat_the_memory(results):
     assert own["beam bleu"] > own["nearest bleu"] + 30
 
 
-def test_without_sacrebleu_there_are_the_other_figures(monkeypatch, capsys):
+def test_without_sacrebleu_there_are_the_other_metrics(monkeypatch, capsys):
     def missing(*texts, **options):
         raise ImportError("bleu needs the package sacrebleu")
 
@@ -94,7 +94,7 @@ def test_another_seed_gives_others():
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
-def test_a_run_prints_its_figures_and_writes_its_files(name, tmp_path, monkeypatch, capsys):
+def test_a_run_prints_its_metrics_and_writes_its_files(name, tmp_path, monkeypatch, capsys):
     example, out = EXAMPLES[name], tmp_path / "out"
     shorten(example, monkeypatch, every=4)
     arguments = ["--fast", "--epochs", "1", "--out", str(out)]
@@ -218,7 +218,7 @@ def test_opinions_are_split_by_tenths_of_each_kind():
         assert Counter(kind for _, kind in part) == {0: size // 2, 1: size // 2}
 
 
-def test_the_textbooks_stack_is_what_the_textbook_says():
+def test_the_textbook_stack_has_the_equations_of_the_textbook():
     options = parsed(sentiment, "--model", "textbook")
     engine.seed(0)
     words = sentiment.Vocabulary([f"w{i}" for i in range(9)], specials=["pad", "unk"])

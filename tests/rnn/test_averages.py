@@ -179,8 +179,8 @@ def test_validations_measure_the_averages_and_training_goes_on_without():
 
 
 def test_the_best_weights_are_averages():
-    figures = iter([3, 1, 2])
-    net = averaged(steps=3, evaluate=lambda net: {"loss": next(figures)}, validate_every=1,
+    losses = iter([3, 1, 2])
+    net = averaged(steps=3, evaluate=lambda net: {"loss": next(losses)}, validate_every=1,
                    monitor="loss", restore_best=True)[0]  # fmt: skip
     assert_same_state(net.state_dict(), by_hand(2)[-1][1])
 

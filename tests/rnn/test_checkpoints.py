@@ -167,7 +167,7 @@ def test_where_all_are_damaged_none_is_taken(tmp_path):
         Checkpoints(tmp_path).newest()
 
 
-# ---- hostility: files whose digests are right
+# ---- hostility: files with right digests
 
 
 def forged(folder, content, state=None, **changes):
@@ -330,7 +330,7 @@ TAMPERED = {
     "a log of a negative length": lambda t, s: _set(s, "log", "bytes", value=-1),
     "a log that is no mark": lambda t, s: _set(s, "log", value="/etc/passwd"),
     "a validation of other fields": lambda t, s: _set(s, "validations", 0, "x", value=1),
-    "a figure that is a word": lambda t, s: _set(s, "best", "metrics", "loss", value="low"),
+    "a metric that is a word": lambda t, s: _set(s, "best", "metrics", "loss", value="low"),
     "a count below 0": lambda t, s: _set(s, "epoch_count", value=-1.0),
     "something due that is nothing": lambda t, s: _set(s, "due", value=["rm"]),
     "a last batch of other fields": lambda t, s: _set(s, "seen", value={"digest": 3}),

@@ -150,7 +150,7 @@ def test_the_number_of_a_parameter_counts_those_without_a_gradient():
         rnn.clip_grad_norm([still, still, x], 1.0)
 
 
-def test_finite_gradients_whose_norm_overflows():
+def test_finite_gradients_with_a_norm_that_overflows():
     with pytest.raises(FloatingPointError, match="which are all finite, overflows to inf"):
         clipped([[1.7e308] * 2], 1.0)
     assert clipped([[1.7e308] * 2], 1.0, error_if_nonfinite=False)[0] == math.inf

@@ -176,7 +176,7 @@ def test_a_draw_at_the_very_end_is_of_an_index_that_is_possible(mark, monkeypatc
             sums.append(odds.cumsum()[-1])
             found = sample_rows(row[None])[0]
             assert odds[found] > 0
-            # Within the step of the index, whatever the sum is: exactly, by fractions.
+            # Within the step of the index, for any sum: exactly, by fractions.
             steps = list(itertools.accumulate(map(Fraction, odds.tolist())))
             near = Fraction(mark) * steps[-1]
             assert steps[found] - Fraction(odds[found]) - near <= Fraction(1, 10**14)

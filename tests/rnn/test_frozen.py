@@ -87,7 +87,7 @@ def test_nothing_to_train_is_refused():
         rnn.fit(model, [1], lambda net, batch: net([[1]]), steps=1, progress=False)
 
 
-def test_a_cell_with_a_frozen_weight_is_probed_and_thawed():
+def test_a_cell_with_a_frozen_weight_is_probed_and_unfrozen():
     engine.seed(0)
     net = rnn.Recurrent(rnn.LSTMCell(2, 3))
     net.cell.weight_ih.requires_grad = False

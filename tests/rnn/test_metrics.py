@@ -154,7 +154,7 @@ def test_well_formed_tags_of_all_schemes_mean_the_same():
             assert [tuple(span) for span in spans(tags)] == found
 
 
-# ---- published figures
+# ---- published metrics
 
 # The output example of the shared task CoNLL-2000, https://www.clips.uantwerpen.be/conll2000/
 # chunking/output.html; the counts follow from its percentages and its numbers of chunks found.

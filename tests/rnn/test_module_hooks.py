@@ -231,7 +231,7 @@ def test_a_copy_keeps_its_hooks_and_layers_take_them():
     net(x)[0].sum().backward()
     assert not seen  # the one that was removed
     twin(x)[0].sum().backward()
-    assert seen == [[(5, 4, 3), (5, 4, 2), None]]  # the states are a further nest
+    assert seen == [[(5, 4, 3), (5, 4, 2), None]]  # the states are a further tuple
 
 
 def test_the_backward_hook_of_a_cell_is_called_for_each_step():

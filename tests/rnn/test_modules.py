@@ -436,7 +436,7 @@ def test_a_tensor_is_not_made_by_the_module_of_that_name():
         engine.tensor([1.0])
 
 
-def test_an_error_inside_of_a_property_is_told_as_it_is():
+def test_an_error_inside_of_a_property_is_raised_as_it_is():
     class Broken(rnn.Module):
         @property
         def cuda(self):
@@ -604,7 +604,7 @@ def test_a_changed_tensor_that_gets_a_name_keeps_its_gradient():
     assert g.numpy().tolist() == [2, 4]
 
 
-def test_frozen_parameters_stay_parameters_wherever_they_are_put():
+def test_frozen_parameters_stay_parameters_in_every_place():
     module = rnn.Module()
     module.ps = [weight(), weight()]
     for p in module.parameters():

@@ -80,7 +80,7 @@ def test_what_is_observed_of_a_layer_is_differentiable_and_the_same_explicit():
             np.testing.assert_allclose(one.numpy(), other.numpy(), rtol=1e-9, atol=1e-12)
 
 
-def test_a_module_that_is_called_twice_is_told_apart():
+def test_two_calls_of_a_module_are_distinguished():
     class Twice(rnn.Module):
         def __init__(self):
             self.run = rnn.Recurrent(rnn.GRUCell(I, I))

@@ -401,7 +401,7 @@ def test_groups_have_settings_of_their_own():
     assert [group["lr"] for group in rule.param_groups] == [2, 2, 2]
 
 
-def test_a_group_that_is_added_later_starts_afresh():
+def test_a_group_that_is_added_later_starts_from_zero():
     x, y = with_grad([1.0], [1.0]), with_grad([1.0], [1.0])
     rule = rnn.optim.Adam([x], lr=0.1)
     rule.step()

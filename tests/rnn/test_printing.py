@@ -51,7 +51,7 @@ def test_a_module_without_settings_shows_its_own_parameters():
     assert repr(Bare()) == "Bare(w: (2, 3), more.0: (4,))  # 10 parameters"
 
 
-def test_parameters_are_counted_once_and_frozen_ones_told():
+def test_parameters_are_counted_once_and_frozen_ones_marked():
     model = rnn.LanguageModel(5, 2, 2, tie_weights=True)
     total = sum(x.size for x in model.parameters())
     assert repr(model).splitlines()[0] == f"LanguageModel(  # {total} parameters"
@@ -63,7 +63,7 @@ def test_parameters_are_counted_once_and_frozen_ones_told():
     assert repr(rnn.Dropout()) == "Dropout()"
 
 
-def test_a_module_whose_parameters_cannot_be_listed_has_a_repr():
+def test_a_module_with_parameters_that_cannot_be_listed_has_a_repr():
     class Held(rnn.Module):
         def __init__(self, size):
             self.size, self.x = size, [rnn.parameter((2,))]
@@ -92,7 +92,7 @@ def test_a_tensor_is_written_with_what_its_values_do_not_show(x, written):
     assert repr(x) == written
 
 
-def test_a_large_tensor_says_its_shape_once_whatever_the_version_of_numpy():
+def test_a_large_tensor_says_its_shape_once_under_any_version_of_numpy():
     x = engine.ones((300, 400), requires_grad=True)
     assert repr(x).count("shape") == 1
     assert repr(x).endswith("1., 1., 1.]], shape=(300, 400), dtype=float32, requires_grad=True)")
@@ -112,7 +112,7 @@ def test_cells_show_their_equations_in_notebooks():
     assert repr(cell) == "LSTMCell(3, 5)  # 200 parameters"
 
 
-def test_a_cell_whose_equations_cannot_be_read_shows_its_repr_alone():
+def test_a_cell_with_unreadable_equations_shows_its_repr_alone():
     class Branching(rnn.Cell):
         input_size, state_size = 2, {"h": 2}
 

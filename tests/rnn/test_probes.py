@@ -236,7 +236,7 @@ def test_a_linear_recurrence_fades_by_its_radius():
 
 
 @pytest.mark.parametrize("bias", [0.0, 1.0, 4.0])
-def test_the_carousel_keeps_what_its_forget_gate_lets_through(bias):
+def test_the_cell_state_keeps_what_its_forget_gate_lets_through(bias):
     cell = rnn.LSTMCell(I, H, dtype="float64")
     for weight in cell.parameters():
         weight.data[...] = 0.0

@@ -39,7 +39,7 @@ def restarted(t: int, base: float) -> float:
     return 0.01 + (base - 0.01) * cosine((t - start) / (stop - start))
 
 
-# A schedule (of `rnn.schedules` or of PyTorch, whose names are the same) and its closed formula.
+# A schedule (of `rnn.schedules` or of PyTorch, by the same name) and its closed formula.
 CASES: dict[str, tuple[Make, Callable[[int, float], float]]] = {
     "lambda": (
         lambda of, o: of.LambdaLR(o, lambda t: 1 / (1 + t)),
@@ -479,7 +479,7 @@ def test_rates_set_by_hand_and_schedules_one_after_the_other_are_no_conflict():
     assert optimizer.lr == BASES[0] * 0.9**2 / 2
 
 
-def test_a_plateau_beside_another_schedule_is_told_when_its_rates_would_be_undone():
+def test_a_plateau_beside_another_schedule_is_reported_when_its_rates_would_be_undone():
     first = schedules.ExponentialLR(optimizer := optimiser(), 0.9)
     plateau = schedules.ReduceLROnPlateau(optimizer, factor=0.5, patience=0)
     for metric in (1.0, 0.5):
@@ -719,7 +719,7 @@ def test_the_length_of_a_schedule():
     assert schedules.LinearLR(o).length is None
 
 
-def test_a_plateau_follows_the_mode_that_it_is_told():
+def test_a_plateau_follows_its_mode():
     o = optimiser()
     plateau = schedules.ReduceLROnPlateau(o, patience=0)
     schedules.WarmUp(plateau, 1).follow("max")

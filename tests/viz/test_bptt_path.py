@@ -423,7 +423,7 @@ def by_hand(steps=3, units=4):
     return losses, w, made
 
 
-def test_weights_are_found_as_tensors_whatever_they_are_called():
+def test_weights_are_found_as_tensors_under_any_name():
     losses, w, made = by_hand()
     for target in (w, w.node, "W", made):
         found = numbers(total(losses), "L2", target)

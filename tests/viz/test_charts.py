@@ -219,7 +219,7 @@ def test_time_axes_say_what_fits():
     assert len(shown) < 20
 
 
-def test_steps_are_chosen_and_tiled():
+def test_steps_are_selected_and_tiled():
     assert chosen_steps(range(5), 9) == [0, 1, 2, 3, 4]
     assert chosen_steps(range(101), 5) == [0, 25, 50, 75, 100]
     assert [list(t) for t in tiles(7, 3)] == [[0, 1, 2], [3, 4, 5], [6]]

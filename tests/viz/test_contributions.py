@@ -96,7 +96,7 @@ def test_joined_steps_and_losses_are_added_as_vectors():
     assert "losses are joined, up to 3 to one" in " ".join(diagram.scene.notes)
 
 
-def test_heights_are_the_figures_and_stacks_the_sums():
+def test_heights_are_the_numbers_and_stacks_the_sums():
     engine.seed(3)
     cell = rnn.GRUCell(3, 4)
     diagram = draw_contributions(total(per_step(cell, 6)), cell.weight_hh)
@@ -284,7 +284,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize("name", WRONG)
-def test_wrong_types_are_told(name):
+def test_wrong_types_are_errors(name):
     net, x = setting()
     (losses, parameter), told = WRONG[name]
     losses, parameter = losses or losses_of(net, x), parameter or net.cell.weight_hh
@@ -362,7 +362,7 @@ def test_a_picture_of_few_steps_is_no_wider_than_its_bars():
         assert diagram.scene.width - max(ends) <= 30 or steps == 1
 
 
-def test_summands_look_through_whatever_is_linear_in_numbers():
+def test_summands_look_through_ops_that_are_linear_in_numbers():
     x = leaf(3.0)
     squares = [x * k * x for k in (1.0, 2.0, 3.0)]
     a, b, c = squares

@@ -37,7 +37,7 @@ def alone(monkeypatch, tmp_path_factory):
     monkeypatch.setenv("PATH", str(tmp_path_factory.mktemp("empty")))
 
 
-# --- who draws PNG and PDF
+# --- renderers of PNG and PDF
 
 
 def test_without_graphviz_matplotlib_draws(drawn, tmp_path, alone):
@@ -84,7 +84,7 @@ def test_where_graphviz_fails_matplotlib_draws(tmp_path, monkeypatch):
     assert drawn.render(tmp_path / "a.png").read_bytes() == raster.write(drawn.scene, "png")
 
 
-def test_with_nobody_to_draw_the_remedies_are_named(drawn, tmp_path, alone, monkeypatch):
+def test_without_a_renderer_the_remedies_are_named(drawn, tmp_path, alone, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     with pytest.raises(RuntimeError, match=r"pip install matplotlib.*apt install graphviz.*\.svg"):
         drawn.render(tmp_path / "picture.png")

@@ -160,7 +160,7 @@ def test_steps_may_have_names():
         viz.draw_attention(loss, sources=["x", "y"])
 
 
-def test_steps_that_were_not_there_and_broken_weights_are_told_apart():
+def test_steps_that_were_not_there_and_broken_weights_are_distinguished():
     states, looks = [], []
     for t in range(4):
         with engine.scope(block="a", t=t):
@@ -177,7 +177,7 @@ def test_steps_that_were_not_there_and_broken_weights_are_told_apart():
     assert diagram.graph.number_of_edges() == 10
 
 
-def test_the_small_matrix_keeps_to_its_room_and_frames_the_chosen_row():
+def test_the_small_matrix_keeps_to_its_room_and_frames_the_selected_row():
     loss, _ = looking()
     found = only(loss)
     for room in (300.0, 700.0):
@@ -214,7 +214,7 @@ def test_matrices_stand_under_the_columns_of_a_picture():
 
 
 @pytest.mark.parametrize(("step", "steps"), [("all", {0, 1, 2}), ("last", {2}), (1, {1})])
-def test_edges_are_of_the_chosen_step(step, steps):
+def test_edges_are_of_the_selected_step(step, steps):
     graph = recorded(attention(4, 3), "cell")
     model = build(graph, "cell")
     add_attention(model, graph, step=step)

@@ -31,7 +31,7 @@ from viz.cells.signs import at_most
 CELLS = tuple(cells())
 SMALLEST = 9.0  # pixels of the letters of a picture; small letters below may be less
 LIT = "rgb(217, 72, 15)"
-FIRING = {"ALIFCell", "LIFCell"}  # whose slopes are a surrogate's, not those of differences
+FIRING = {"ALIFCell", "LIFCell"}  # their slopes are a surrogate's, not those of differences
 
 
 @pytest.fixture(scope="module")
@@ -496,7 +496,7 @@ def test_numbers_that_are_given_are_used():
     assert rows.graph.nodes[0]["shape"] == (2, 3)
 
 
-def test_nests_of_inputs_are_drawn():
+def test_pytrees_of_inputs_are_drawn():
     diagram = viz.draw_cell(FastWeights(), x={"k": np.ones((2, 3), "f"), "v": np.ones((2, 2), "f")})
     assert [box.lines for box in role(diagram, "input")] == [("kₜ",), ("vₜ",)]
 
@@ -510,7 +510,7 @@ def test_the_same_cell_makes_the_same_bytes_and_draws_no_number():
     assert viz.draw_cell(cell).svg() == first
 
 
-def test_mistakes_are_told():
+def test_mistakes_are_errors():
     with pytest.raises(TypeError, match=r"draw_cell: expected a cell, .*, got Linear$"):
         viz.draw_cell(rnn.Linear(3, 2))
     with pytest.raises(TypeError, match=r"expected a cell, .*, got the class GRUCell; make one"):

@@ -86,7 +86,7 @@ def test_a_loop_that_is_not_affine_looks_as_before(layer):
     assert LEGEND not in svg
 
 
-def test_layers_with_states_of_one_name_are_told_apart():
+def test_layers_with_states_of_one_name_are_distinguished():
     class Both(rnn.Module):
         def __init__(self):
             super().__init__()

@@ -151,7 +151,7 @@ def test_large_ops_that_need_no_passes(monkeypatch):
         assert others == [pytest.approx(norm) for norm in norms]
 
 
-def test_what_one_op_reads_in_two_slots_is_told_apart_by_them():
+def test_what_one_op_reads_in_two_slots_is_distinguished_by_them():
     h = engine.tanh(leaf(normal(2, 3), name="x"))
     assert by_op(engine.concat([h, h])) == [1.0, 1.0]
     assert by_op(h * h) == [pytest.approx(abs(h.numpy()).max())] * 2

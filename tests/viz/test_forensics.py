@@ -161,7 +161,7 @@ def test_a_clean_graph_says_that_all_is_finite():
         "Gradients were not looked at: grad=False")  # fmt: skip
 
 
-def test_the_cone_is_told_from_the_rest():
+def test_the_cone_is_distinguished_from_the_rest():
     x, w = leaf([1.0, 0.0], name="x"), leaf([1.0, 2.0], name="w")
     loss = engine.sum(engine.log(engine.abs(x)) * w) + engine.sum(engine.sin(w))
     diagram = draw_nonfinite(loss)

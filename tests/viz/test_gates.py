@@ -214,7 +214,7 @@ def test_rows_end_where_their_lengths_say():
     np.testing.assert_allclose(nodes(short, "c")[2]["values"], expected["c"].numpy()[2, 1])
 
 
-def test_cells_are_chosen_and_named():
+def test_cells_are_selected_and_named():
     engine.seed(2)
     y, _ = rnn.GRU(3, 4, num_layers=2, bidirectional=True)(engine.ones((4, 1, 3)))
     diagram = draw_gates(y)
@@ -303,7 +303,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize("name", WRONG)
-def test_wrong_types_are_told(name):
+def test_wrong_types_are_errors(name):
     net, x = run(rnn.LSTMCell)
     given, told = WRONG[name]
     with pytest.raises(TypeError, match=f"draw_gates: {told}"):

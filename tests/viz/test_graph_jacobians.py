@@ -214,7 +214,7 @@ def test_the_spectral_norm_of_a_batch_is_that_of_one_matrix():
     assert np.isnan(spectral_norm(engine.asarray([[np.nan, np.inf]])))
 
 
-def test_stacked_and_bidirectional_runs_are_told_apart():
+def test_stacked_and_bidirectional_runs_are_distinguished():
     engine.seed(2)
     net = rnn.LSTM(I, H, num_layers=2, bidirectional=True, dtype="float64")
     x = engine.asarray(normal(T, B, I))
@@ -244,7 +244,7 @@ def test_rows_past_their_end_keep_their_state():
     np.testing.assert_allclose(jacobians[3] @ jacobians[2] @ jacobians[1], whole, rtol=1e-10)
 
 
-def test_cells_without_names_and_sequences_run_twice_are_told_apart():
+def test_cells_without_names_and_sequences_run_twice_are_distinguished():
     engine.seed(1)
     low, high = rnn.ElmanCell(I, I, dtype="float64"), rnn.ElmanCell(I, I, dtype="float64")
     a = b = None

@@ -172,7 +172,7 @@ def test_norms_beyond_the_colours_are_noted():
     assert "colours end at 10⁻⁸ and 10⁸" in " ".join(diagram.scene.notes)
 
 
-def test_one_of_several_cells_is_chosen():
+def test_one_of_several_cells_is_selected():
     engine.seed(2)
     y, _ = rnn.GRU(3, 4, num_layers=2, bidirectional=True)(engine.ones((4, 1, 3)))
     with pytest.raises(ValueError, match=r"4 cells fit; tell them apart with layer= or .*l0_rev"):

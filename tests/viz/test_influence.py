@@ -140,7 +140,7 @@ def test_what_does_not_fit_is_refused():
         viz.draw_influence(model(), TEXT, vocabulary=more, follows=True)
 
 
-def test_of_a_long_text_some_steps_are_computed_and_the_chosen_one_is_among_them():
+def test_of_a_long_text_some_steps_are_computed_and_the_selected_one_is_among_them():
     net = model()
     diagram = viz.draw_influence(net, TEXT * 3, -2, vocabulary=V, max_positions=7)
     times = diagram.influence.times

@@ -427,7 +427,7 @@ def test_a_picture_of_a_network_without_gradients_is_not_empty():
     assert kinds["cell"] == 3
 
 
-def test_the_norms_of_all_steps_are_known_whatever_is_shown():
+def test_the_norms_of_all_steps_are_known_in_every_window():
     # Also of the steps left out: each against the gradient by that state.
     engine.seed(5)
     cell, h, states = rnn.GRUCell(2, 3, dtype="float64"), None, []

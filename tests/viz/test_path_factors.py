@@ -196,7 +196,7 @@ def by_column(diagram):
 
 @pytest.mark.parametrize("which", ["all", "state", "strongest"])
 @pytest.mark.parametrize("kind", KINDS)
-def test_boxes_have_total_derivatives_whichever_paths_are_shown(kind, which):
+def test_boxes_have_total_derivatives_for_any_paths_shown(kind, which):
     loss, _ = losses_of(kind, "rows")
     places = Places(engine.Graph.of(loss))
     source = places.find("L5").tensor

@@ -306,7 +306,7 @@ def judged_as_a_whole(steps=5):
 
 
 @pytest.mark.parametrize("level", ["cell", "gate", "op"])
-def test_paths_to_a_loss_whichever_end_comes_first(level):
+def test_paths_to_a_loss_given_from_either_end(level):
     graph = viz.to_networkx(judged_as_a_whole(), level)
     for a, b in (("h1", "L"), ("weight_hh", "L"), ("h1", "h3")):
         there, back = longest_path(graph, a, b), longest_path(graph, b, a)
@@ -352,7 +352,7 @@ def test_a_loss_with_axes_is_called_l_too():
     assert graph.nodes[box(graph, "L")]["shape"] == (1, 1, 1)
 
 
-def test_states_before_the_first_step_are_told_apart():
+def test_states_before_the_first_step_are_distinguished():
     y, _ = rnn.LSTM(3, 4, num_layers=2)(engine.ones((3, 2, 3)))
     for level in ("cell", "gate", "op"):
         graph = viz.to_networkx(engine.sum(y), level)
@@ -494,7 +494,7 @@ def test_what_was_made_of_a_third_state_without_a_gradient_says_so():
     assert list(given_names(engine.Graph.of(y)).values()) == ["from m₋₁"]
 
 
-def test_a_name_that_several_things_have_is_told_apart_in_the_error():
+def test_a_name_of_several_things_is_distinguished_in_the_error():
     found = places(engine.sum(rnn.GRU(3, 4, num_layers=2)(engine.ones((2, 1, 3)))[0]))
     with pytest.raises(ValueError, match=r"there are h1_l0, h1_l1$"):
         found.find("h1")

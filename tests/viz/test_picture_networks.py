@@ -23,7 +23,7 @@ from tests.viz.test_picture_structure import (
     drawings,
 )
 
-# Whose steps no slice names: they have no numbers, or others than 0, 1, 2, ...
+# Networks with steps that no slice names: these have no numbers, or others than 0, 1, 2, ...
 NO_SLICE = ("named times", "fractions of time", "steps apart")
 
 

@@ -334,7 +334,7 @@ def test_rolled_up_an_edge_says_nothing_smaller_than_what_a_single_step_adds():
     assert norms >= largest * (1 - 1e-9)
 
 
-def test_dead_and_broken_gradients_are_told():
+def test_dead_and_broken_gradients_are_marked():
     w = engine.asarray([1.0, 2.0], dtype="float64", requires_grad=True, name="w")
     dead = engine.sum(engine.relu(-w))
     drawn = viz.draw_gradients(dead, level="op")

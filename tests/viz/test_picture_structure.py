@@ -180,7 +180,7 @@ def test_a_cell_has_one_box_a_step_and_one_state_edge_a_state_between_steps(name
 
 
 @pytest.mark.parametrize(("layers", "both"), [(1, False), (1, True), (3, False), (2, True)])
-def test_layers_and_directions_are_told_apart(layers, both):
+def test_layers_and_directions_are_distinguished(layers, both):
     net = rnn.GRU(3, 4, num_layers=layers, bidirectional=both)
     drawn = viz.to_networkx(net(data(STEPS, 2, 3))[0], "cell")
     cells = [d for _, d in drawn.nodes(data=True) if d["kind"] == "cell"]

@@ -196,7 +196,7 @@ def test_of_the_letters_that_graphviz_lacks_usual_ones_are_not_asked_for(monkeyp
     assert asked == [[f"漢{NOWHERE}"]]
 
 
-def test_the_same_scene_is_the_same_file_whatever_the_style_of_the_caller(monkeypatch):
+def test_the_same_scene_is_the_same_file_under_any_style_of_the_caller(monkeypatch):
     import matplotlib
 
     for kind in ("png", "pdf"):

@@ -319,7 +319,7 @@ def test_a_zero_that_no_path_leads_to_is_exact():
     assert track.zero(range(2)) == track.zero(range(1, 2)) == "0 in float32"
 
 
-def test_infinite_and_nan_gradients_are_told_apart():
+def test_infinite_and_nan_gradients_are_distinguished():
     # The root of a zero state: its slope is infinite, and NaN before it.
     u = leaf("U", 4, 4)
     h = engine.ones((1, 4))
@@ -433,7 +433,7 @@ def test_a_frozen_recurrent_weight_is_not_replaced_by_a_peephole():
     assert "No bars: weight_hh, which multiplies the state, requires no gradient" in words(diagram)
 
 
-def test_weights_that_are_joint_shared_frozen_chosen_or_made_before_time():
+def test_weights_that_are_joint_shared_frozen_selected_or_made_before_time():
     joint = viz.draw_story(hand(leaf("W", 8, 4), joint=True))
     assert "W multiplies the state and the input together" in words(joint)
     u = leaf("U", 4, 4)
@@ -547,7 +547,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize("name", WRONG)
-def test_wrong_types_are_told(name):
+def test_wrong_types_are_errors(name):
     error, given, told = WRONG[name]
     with pytest.raises(error, match=f"draw_story: .*{told}"):
         viz.draw_story(last_loss(), **given)

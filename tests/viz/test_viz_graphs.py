@@ -50,7 +50,7 @@ def test_rolled_up_the_size_does_not_depend_on_the_steps():
     assert loop[2]["label"] == "h"
 
 
-def test_gates_and_states_are_told_apart():
+def test_gates_and_states_are_distinguished():
     drawn = viz.to_networkx(network("lstm", 2))
     labels = {d["label"] for _, d in drawn.nodes(data=True)}
     assert {"i = σ", "f = σ", "g = tanh", "o = σ", "c = +", "h = ×"} <= labels

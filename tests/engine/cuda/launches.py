@@ -1,6 +1,6 @@
 """Count launches and transfers of the fake of CuPy, for tests that assert them.
 
-With a real GPU nothing is counted: then a count equals whatever it is compared with.
+With a real GPU nothing is counted: then a count equals any number.
 """
 
 from collections.abc import Iterator

@@ -264,7 +264,7 @@ def test_what_is_independent_has_neither_barriers_nor_a_graph(name):
 
 @pytest.mark.parametrize("resident", [False, True])
 @pytest.mark.parametrize("precision", range(3))
-def test_the_tile_that_is_chosen_fits_and_is_the_best(precision, resident):
+def test_the_selected_tile_fits_and_is_the_best(precision, resident):
     tiling = Tiling([[Multiplied(4, 512)], [Multiplied(1, 512)]], 512, 64, precision, 4, 8)
     best = tiling.best(resident=resident)
     assert best is not None

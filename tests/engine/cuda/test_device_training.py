@@ -81,7 +81,7 @@ KINDS = ["int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("place", [0, 17, 4999])
-def test_a_wrong_index_of_every_kind_is_told(gpu, kind, place):
+def test_a_wrong_index_of_every_kind_is_reported(gpu, kind, place):
     x = engine.zeros(100, device=gpu)
     ids = np.full(5000, 99, kind)
     engine.take(x, engine.asarray(ids, device=gpu)).numpy()
@@ -95,7 +95,7 @@ def test_a_wrong_index_of_every_kind_is_told(gpu, kind, place):
 
 
 @pytest.mark.parametrize("wrong", [-101, -(2**63), 100, 2**63 - 1])
-def test_an_index_as_far_out_as_can_be_is_told(gpu, wrong):
+def test_an_index_as_far_out_as_can_be_is_reported(gpu, wrong):
     x = engine.zeros(100, device=gpu)
     found = engine.take(x, engine.asarray(np.array([3, wrong, -100]), device=gpu))
     with pytest.raises(IndexError, match=f"index {wrong} is out of bounds"):
@@ -104,7 +104,7 @@ def test_an_index_as_far_out_as_can_be_is_told(gpu, wrong):
     np.testing.assert_array_equal(good.numpy(), np.zeros(3))
 
 
-def test_the_first_of_several_wrong_checks_is_told(gpu):
+def test_the_first_of_several_wrong_checks_is_reported(gpu):
     x = engine.zeros(4, device=gpu)
     for index in (1, 7, 9):
         engine.take(x, engine.asarray([index], device=gpu))

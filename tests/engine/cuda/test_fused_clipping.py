@@ -79,7 +79,7 @@ def test_the_norm_has_the_same_bits_in_every_order_of_threads(gpu):
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
-def test_a_norm_that_is_not_finite_is_told_when_numbers_are_read(gpu, bad):
+def test_a_norm_that_is_not_finite_is_reported_when_numbers_are_read(gpu, bad):
     own = parameters(gpu)
     give_gradients(own)
     own[4].grad = engine.full_like(own[4], bad)

@@ -167,7 +167,7 @@ def test_a_hidden_read_would_be_seen():
     assert found.to_device == [(2,)]
 
 
-def test_norms_that_are_not_finite_are_told_with_the_next_values():
+def test_norms_that_are_not_finite_are_reported_with_the_next_values():
     x = engine.ones(3, device="cuda", requires_grad=True)
     x.grad = engine.asarray([1.0, np.inf, 2.0], device="cuda")
     norm = rnn.clip_grad_norm([x], 1.0)
@@ -236,7 +236,7 @@ def test_places_to_add_at_are_checked():
         x.numpy()
 
 
-def test_checks_that_nobody_reads_are_read_at_last():
+def test_unread_checks_are_read_at_the_end():
     x = engine.ones(3, device="cuda")
     bad = engine.asarray([5], device="cuda")
     for _ in range(LIMIT):

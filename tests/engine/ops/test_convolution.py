@@ -266,7 +266,7 @@ MISTAKES += [
 
 
 @pytest.mark.parametrize(("mistake", "told"), MISTAKES)
-def test_mistakes_are_told_in_one_line(mistake, told):
+def test_mistakes_are_reported_in_one_line(mistake, told):
     with pytest.raises(ValueError, match=r"^conv[12]d: ") as caught:
         mistake()
     assert told in str(caught.value)

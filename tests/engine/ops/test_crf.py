@@ -170,7 +170,7 @@ def test_constraints_are_those_of_the_scheme(names):
                 model.score(e, tags)
 
 
-def test_long_and_loud_sequences_are_stable():
+def test_long_sequences_of_large_scores_are_stable():
     model = CRF(4)
     e = engine.asarray((normal(2000, 2, 4) * 100).astype("float32"), requires_grad=True)
     total = model.log_partition(e, [2000, 1500])

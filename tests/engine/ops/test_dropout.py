@@ -66,7 +66,7 @@ def test_seed_and_scope_say_what_is_dropped():
     assert (a != b).any()
     assert (a != other).any()
     engine.seed(1)
-    np.testing.assert_array_equal(draw("b"), other)  # whatever else was drawn before
+    np.testing.assert_array_equal(draw("b"), other)  # after any other draws
     np.testing.assert_array_equal(draw("a"), a)
 
 

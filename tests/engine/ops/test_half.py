@@ -42,7 +42,7 @@ def test_results_and_gradients_are_those_of_float32_rounded(name):
         np.testing.assert_allclose(one.numpy().astype("float32"), other.numpy(), atol=0.05 * scale)
 
 
-def test_it_widens_in_company_and_narrows_alone():
+def test_it_widens_beside_float32_and_narrows_alone():
     x = bf16(3)
     assert (x + engine.ones(3)).dtype == engine.float32
     assert (x + engine.ones(3, dtype="float64")).dtype == engine.float64

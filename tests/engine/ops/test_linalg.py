@@ -331,7 +331,7 @@ def test_the_check_of_derivatives_can_fail():
         engine.gradcheck(wrong, [normal(2, 2)])
 
 
-def test_the_power_of_nought_is_on_the_graph():
+def test_the_zeroth_power_is_on_the_graph():
     assert of(lambda x: linalg.matrix_power(x, 0), normal(2, 2)).numpy().tolist() == [[0, 0]] * 2
 
 
@@ -521,7 +521,7 @@ def test_a_function_of_a_matrix_by_its_vectors_is_right_where_values_differ():
 @pytest.mark.parametrize(
     "pick", [lambda values: values[0], lambda values: values * engine.asarray([1.0, 2.0, 3.0])]
 )
-def test_equal_values_are_told_apart_by_nothing(pick):
+def test_equal_values_are_distinguished_by_nothing(pick):
     for f in (linalg.eigvalsh, lambda x: linalg.eigh(x)[0], linalg.svdvals):
         for create_graph in (False, True):
             assert np.isnan(of(lambda x, f=f: pick(f(x)), np.eye(3), create_graph).numpy()).all()
@@ -607,7 +607,7 @@ def test_equal_values_have_a_derivative_where_nothing_depends_on_their_vectors()
         assert np.isnan(second.numpy()).all()
 
 
-def test_singular_values_of_nought_have_no_vectors_to_differentiate():
+def test_singular_values_of_zero_have_no_vectors_to_differentiate():
     x = np.zeros((3, 2))
     assert of(linalg.svdvals, x).shape == (3, 2)
     assert not np.isfinite(of(lambda x: linalg.svd(x).U * normal(3, 3), x).numpy()).all()
@@ -828,7 +828,7 @@ EXPONENTIALS: dict[str, tuple[np.ndarray, np.ndarray]] = {
     "nilpotent": (np.array([[0.0, 3.0, 1.0], [0, 0, 2.0], [0, 0, 0]]),
                   np.array([[1.0, 3.0, 4.0], [0, 1.0, 2.0], [0, 0, 1.0]])),
     "diagonal": (np.diag([-700.0, 0.0, 3.0]), np.diag(np.exp([-700.0, 0.0, 3.0]))),
-    "nought": (np.zeros((3, 3)), np.eye(3)),
+    "zero": (np.zeros((3, 3)), np.eye(3)),
     "one": (np.array([[2.5]]), np.exp([[2.5]])),
     "batch": (np.stack([0.2 * ROTATION, 70 * np.eye(2)]),
               np.stack([math.cos(0.2) * np.eye(2) + math.sin(0.2) * ROTATION,

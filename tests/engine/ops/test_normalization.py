@@ -156,7 +156,7 @@ MISTAKES = [
 
 
 @pytest.mark.parametrize(("mistake", "kind", "told"), MISTAKES)
-def test_mistakes_are_told_in_one_line(mistake, kind, told):
+def test_mistakes_are_reported_in_one_line(mistake, kind, told):
     with pytest.raises(kind) as caught:
         mistake()
     message = str(caught.value)

@@ -127,7 +127,7 @@ CLASSES = {
 
 @pytest.mark.parametrize("name", CLASSES)
 def test_errors_are_of_numpys_class(name):
-    with pytest.raises(Exception) as theirs:  # noqa: PT011  (whichever it is)
+    with pytest.raises(Exception) as theirs:  # noqa: PT011  (of any class)
         CLASSES[name](np, N)
     with pytest.raises(Exception) as ours:  # noqa: PT011
         CLASSES[name](engine, X)

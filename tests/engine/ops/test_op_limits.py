@@ -318,6 +318,6 @@ def test_hypot_where_squares_under_and_overflow():
     np.testing.assert_allclose(g.numpy(), [6e6, 8e6], rtol=1e-6)
 
 
-def test_clip_hands_nan_on_whatever_its_bounds():
+def test_clip_hands_nan_on_under_any_bounds():
     for bounds in ({"min": -1.0}, {"max": 1.0}, {"min": -1.0, "max": 1.0}):
         assert slope(lambda x, b=bounds: engine.clip(x, **b), [NAN, 0.5, 3.0])[0] == 1

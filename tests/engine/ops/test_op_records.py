@@ -81,7 +81,7 @@ def check_batched(op: Op, example: Example) -> None:
 
 
 @pytest.mark.parametrize(("op", "example"), TIME_BATCHED)
-def test_batched_over_time_is_a_stack_of_the_steps(op, example, request):
+def test_time_batched_is_a_stack_of_the_steps(op, example, request):
     if request.node.callspec.id in STEP_BY_STEP:
         with pytest.raises(ValueError, match=r"axis|axes|row|array"):
             check_batched(op, example)
@@ -89,7 +89,7 @@ def test_batched_over_time_is_a_stack_of_the_steps(op, example, request):
         check_batched(op, example)
 
 
-def test_every_op_can_be_batched_or_is_element_wise():
+def test_every_op_can_be_time_batched_or_is_element_wise():
     assert [
         op.name for op in REGISTRY.values() if (op.kind == "elementwise") == bool(op.time_batch)
     ] == []
@@ -116,7 +116,7 @@ KEYS: list[tuple[tuple[int, ...], Any, list[tuple[int, ...]]]] = [
 
 
 @pytest.mark.parametrize("case", range(len(KEYS)))
-def test_indices_of_all_forms_are_batched(case):
+def test_indices_of_all_forms_are_time_batched(case):
     shape, key, arrays = KEYS[case]
     draws = (Draw(shape), *(Draw(one, -3, 3, integer=True) for one in arrays))
     example = Example(draws, {"key": key})
@@ -132,7 +132,7 @@ def test_indices_of_all_forms_are_batched(case):
     [((4, 3), (None, Slot(0)), [(2,)]), ((4, 3), (Slot(0), Slot(1)), [(2,), (1, 2)]),
      ((4, 3), (True,), []), ((2, 4, 3), (slice(1), Slot(0), ..., Slot(1)), [(2,), (2,)])],
 )  # fmt: skip
-def test_indices_that_cannot_be_batched_are_refused(shape, key, arrays):
+def test_indices_that_cannot_be_time_batched_are_refused(shape, key, arrays):
     with pytest.raises(ValueError, match=r"index|indices"):
         REGISTRY["getitem"].time_batch({"key": key}, [shape, *arrays], (1,), STEPS)
 
@@ -146,7 +146,7 @@ WRONG_LIFTS = {
 
 
 @pytest.mark.parametrize("name", WRONG_LIFTS)
-def test_a_wrong_lift_is_caught(name):
+def test_a_wrong_rule_of_time_batching_is_caught(name):
     op = replace(REGISTRY[name], **WRONG_LIFTS[name])
     with pytest.raises((AssertionError, ValueError, IndexError)):
         check_batched(op, op.examples[0])

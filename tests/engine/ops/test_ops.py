@@ -290,7 +290,7 @@ def test_single_precision_gradients_are_the_double_ones_rounded(op, example, dev
         np.testing.assert_allclose(one.numpy(), other.numpy(), rtol=2e-5, atol=2e-6)
 
 
-def test_an_input_keeps_its_own_dtype_in_mixed_company(device):
+def test_an_input_keeps_its_own_dtype_among_others(device):
     x = engine.ones((2, 3), device=device, requires_grad=True)
     y = engine.ones((3,), dtype="float64", device=device, requires_grad=True)
     for g, like in zip(engine.gradients(engine.sum(x * y), [x, y]), (x, y), strict=True):

@@ -221,7 +221,7 @@ NO_KEYS: list[Any] = ["a", 1.0, [1.5], (0, 1.0), np.array([1.0]), {}]
 
 @pytest.mark.parametrize("key", [*OUTSIDE, *NO_KEYS], ids=shown)
 def test_wrong_keys_are_numpys_errors(key):
-    with pytest.raises(Exception) as theirs:  # noqa: PT011  (whichever it is)
+    with pytest.raises(Exception) as theirs:  # noqa: PT011  (of any class)
         BLOCK[key]
     with pytest.raises(type(theirs.value)) as ours:
         engine.asarray(BLOCK)[key]

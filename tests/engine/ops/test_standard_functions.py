@@ -174,7 +174,7 @@ def test_layouts_and_special_values_change_nothing(data, layout, name, frozen):
 
 
 @pytest.mark.parametrize("dtype", FLOATING)
-def test_derivatives_of_sinc_at_nought_and_where_its_formulas_meet(dtype):
+def test_derivatives_of_sinc_at_zero_and_where_its_formulas_meet(dtype):
     x = np.array([0.0, -0.0, 1e-3, 0.499999, 0.500001, -0.7, 3.0, 1e6], dtype)
     own, f = engine.asarray(x, requires_grad=True), engine.sinc
     out = f(own)

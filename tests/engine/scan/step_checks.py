@@ -66,7 +66,7 @@ def explained(names: dict[str, Any]) -> str:
 
 
 def flat(tree: Any) -> Iterator[Any]:
-    """Yield the leaves of a nest in order."""
+    """Yield the leaves of a pytree in order."""
     if isinstance(tree, dict):
         tree = list(tree.values())
     if isinstance(tree, (tuple, list)):
@@ -286,7 +286,7 @@ def steps_of(names: dict[str, Any]) -> int:
 
 
 def mapped(function: Callable[..., Any], *trees: Any) -> Any:
-    """Apply a function to the leaves of nests of one structure."""
+    """Apply a function to the leaves of pytrees of one structure."""
     first = trees[0]
     if isinstance(first, dict):
         return {k: mapped(function, *(t[k] for t in trees)) for k in first}
@@ -356,7 +356,7 @@ def filled(there: Array, number: float) -> Callable[..., Array]:
 
 
 def padding(source: str, names: dict[str, Any], theirs: Run, dtype: str) -> tuple[str, str]:
-    """Return what NaN on padding changes, in a program whose rows do not see each other."""
+    """Return what NaN on padding changes, in a program with rows that do not see each other."""
     there = alive(names)
     if there is None or there.all():
         return "", ""

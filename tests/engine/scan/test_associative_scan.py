@@ -38,17 +38,17 @@ def matrix_pair(earlier, later):
 
 def loop(fn, xs, axis=0, reverse=False):
     """Combine one element after another, and return the running combinations."""
-    flat, nest = flatten(xs)
+    flat, rebuild = flatten(xs)
     parts = [engine.split(x, x.shape[axis], axis=axis) if x.shape[axis] else [] for x in flat]
     elements = [list(one) for one in zip(*parts, strict=True)]
     if reverse:
         elements = elements[::-1]
     found = elements[:1]
     for one in elements[1:]:
-        found.append(flatten(fn(nest(found[-1]), nest(one)))[0])
+        found.append(flatten(fn(rebuild(found[-1]), rebuild(one)))[0])
     if reverse:
         found = found[::-1]
-    return nest([engine.concat([one[i] for one in found], axis=axis) for i in range(len(flat))])
+    return rebuild([engine.concat([one[i] for one in found], axis=axis) for i in range(len(flat))])
 
 
 FUNCTIONS = {
@@ -115,10 +115,10 @@ def weighed(xs):
 def test_derivatives_of_three_orders_are_those_of_the_loop(name, way):
     rng = random.Random(f"{name} {way}")
     T, axis, reverse = 5, rng.randint(0, 2), rng.random() < 0.5
-    flat, nest = flatten(drawn(name, T, axis, rng))
+    flat, rebuild = flatten(drawn(name, T, axis, rng))
 
     def orders(scan):
-        out = weighed(scan(FUNCTIONS[name], nest(flat), axis=axis, reverse=reverse))
+        out = weighed(scan(FUNCTIONS[name], rebuild(flat), axis=axis, reverse=reverse))
         for _ in range(3):
             found = engine.gradients(out, flat, create_graph=True)
             found = [engine.zeros_like(x) if g is None else g
@@ -156,7 +156,7 @@ def test_nothing_and_one_element_are_handed_back(shape):
         engine.sum(found).backward()
 
 
-def test_a_nest_keeps_its_form_and_axis_counts_in_the_first_tensor():
+def test_a_pytree_keeps_its_form_and_axis_counts_in_the_first_tensor():
     Point = namedtuple("Point", "x y")
     xs = [Point(engine.ones((2, 5)), {"z": engine.ones((3, 5, 2))}), None]
 
@@ -208,7 +208,7 @@ def test_the_decay_may_come_second():
     assert named(of(fn, (2,), (2,))) == [("add", 1, True), ("multiply", None, True)]
 
 
-def test_each_tensor_of_a_nest_is_combined_in_its_own_way():
+def test_each_tensor_of_a_pytree_is_combined_in_its_own_way():
     def fn(p, q):
         return p[0] * q[0], engine.maximum(p[1], q[1]), q[0] * p[2] + q[2]
 
@@ -309,7 +309,7 @@ def test_what_is_known_of_random_functions_is_so(seed):
 
 @pytest.mark.parametrize("name", ["pair", "outer", "maximum", "minimum", "logaddexp", "add"])
 @pytest.mark.parametrize("reverse", [False, True])
-def test_a_first_element_is_handed_on_whatever_it_is(name, reverse, way):
+def test_any_first_element_is_handed_on(name, reverse, way):
     first = -1 if reverse else 0
     values = normal(4, 3, salt=1)
     values[first] = math.inf, -math.inf, math.nan
@@ -392,9 +392,9 @@ def test_axes_and_functions_that_are_not_there_are_refused():
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_a_device_has_the_same_values_and_gradients(name):
     rng = random.Random(name)
-    flat, nest = flatten(drawn(name, 6, 1, rng))
+    flat, rebuild = flatten(drawn(name, 6, 1, rng))
     there = [engine.asarray(x.numpy(), device="cupy", requires_grad=True) for x in flat]
-    out = [engine.associative_scan(FUNCTIONS[name], nest(own), axis=1) for own in (flat, there)]
+    out = [engine.associative_scan(FUNCTIONS[name], rebuild(own), axis=1) for own in (flat, there)]
     close([engine.to(x, "numpy") for x in flatten(out[1])[0]], out[0], 1e-12)
     found, expected = (engine.gradients(weighed(o), x) for o, x in zip(out[::-1], (there, flat),
                                                                      strict=True))  # fmt: skip

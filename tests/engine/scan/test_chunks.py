@@ -301,7 +301,7 @@ def test_a_step_that_only_the_loop_can_run_has_no_method(method):
     assert engine.scan(step, engine.zeros(()), engine.ones(3), method="steps")[0].item() == 3
 
 
-def test_an_explicit_graph_is_that_of_the_steps_whatever_the_method():
+def test_an_explicit_graph_is_that_of_the_steps_for_every_method():
     step, xs = memory("scalar", True, before=False), inputs(20, B)
     S0 = engine.zeros((B, 4, 5), dtype="float64")
     with engine.explicit():

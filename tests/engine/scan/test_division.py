@@ -119,7 +119,7 @@ def run_once(steps):
         return layer, x, layer(x)[0].numpy()
 
 
-def test_results_do_not_depend_on_who_has_the_pool(division):
+def test_results_do_not_depend_on_the_owner_of_the_pool(division):
     # Threads of Python that call at once: one has the pool, and the others run alone.
     division(4, 2)
     layer, x, expected = run_once(40)
@@ -235,7 +235,7 @@ def test_lanes_have_a_core_each():
             assert found.threads // found.lanes <= rows
 
 
-def test_the_chosen_division_is_estimated_to_be_the_fastest():
+def test_the_selected_division_is_estimated_to_be_the_fastest():
     for step in LSTM.values():
         for rows in (1, 2, 7, 32):
             chosen = divided(step, rows, 2)

@@ -33,7 +33,7 @@ def test_groups_of_states(name):
     assert found(step, count) == expected
 
 
-def test_groups_are_told():
+def test_groups_are_in_the_explanation():
     def step(s, x):
         h, before = s
         h = engine.tanh(h + before)

@@ -126,7 +126,7 @@ def test_a_gradient_that_ends_in_the_step_is_no_coefficient():
     assert kinds(step, VECTOR, MEMORY[0]) == [AFFINE]
 
 
-def test_kinds_are_told():
+def test_kinds_are_in_the_explanation():
     text = engine.explain_scan(CASES["the delta rule"][0], STATE, MEMORY)
     assert "group S: reads itself (rank one: affine, a decay plus a product of rank one)" in text
 

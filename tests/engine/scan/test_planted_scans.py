@@ -122,7 +122,7 @@ def zeros_in_padding():
 
 
 @pytest.mark.parametrize("executor", CORES)
-def test_gradients_that_hear_of_padding(executor, monkeypatch):
+def test_gradients_that_depend_on_padding(executor, monkeypatch):
     # Without the guard in derivatives zero meets infinity.
     with only(CORES[executor]):
         zeros_in_padding()

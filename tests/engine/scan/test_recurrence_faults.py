@@ -34,22 +34,22 @@ def loop(step, state, xs, lengths=None, reverse=False):
     steps = len(leaves(xs)[0])
     ys = [None] * steps
     for t in reversed(range(steps)) if reverse else range(steps):
-        new, y = step(state, nest(lambda a, t=t: a[t], xs))
+        new, y = step(state, tree_map(lambda a, t=t: a[t], xs))
         if lengths is not None:
             there = np.asarray(lengths).astype("int64") > t
-            new = nest(lambda n, o, k=there: selected(k, n, o), new, state)
-            y = nest(lambda n, k=there: selected(k, n, e.zeros_like(n)), y)
+            new = tree_map(lambda n, o, k=there: selected(k, n, o), new, state)
+            y = tree_map(lambda n, k=there: selected(k, n, e.zeros_like(n)), y)
         state, ys[t] = new, y
-    return state, nest(lambda *parts: e.stack(list(parts)), *ys)
+    return state, tree_map(lambda *parts: e.stack(list(parts)), *ys)
 
 
 def selected(there, new, old):
     return e.where(e.asarray(there.reshape(there.shape + (1,) * (new.ndim - 1))), new, old)
 
 
-def nest(function, *trees):
+def tree_map(function, *trees):
     if isinstance(trees[0], tuple):
-        return tuple(nest(function, *parts) for parts in zip(*trees, strict=True))
+        return tuple(tree_map(function, *parts) for parts in zip(*trees, strict=True))
     return None if trees[0] is None else function(*trees)
 
 
@@ -114,7 +114,7 @@ def in_subprocess(forks):
     return run
 
 
-def test_a_program_that_fails_or_crashes_is_told_and_the_next_one_runs(forks):
+def test_a_program_that_fails_or_crashes_is_reported_and_the_next_one_runs(forks):
     assert forks.run("import os; print('said'); os.kill(os.getpid(), 11)").returncode == -11
     failed = forks.run("raise ValueError('seen')")
     assert (failed.returncode, failed.stdout) == (1, "")
@@ -276,7 +276,7 @@ def test_a_number_a_row_as_state(form):
     agrees(step, (h, z), X, (h, z, X))
 
 
-def test_the_issue_s_numbers_of_rows():
+def test_the_numbers_of_rows_as_reported():
     final, _ = e.scan(
         lambda h, s: (h + e.expand_dims(s, axis=-1), h),
         e.zeros((2, 1)),
@@ -314,7 +314,7 @@ def test_masks_of_one_truth_a_row(kind):
 
 
 @pytest.mark.parametrize("size", [1, 2, 3])
-def test_rows_and_units_of_one_size_are_told_apart(size):
+def test_rows_and_units_of_one_size_are_distinguished(size):
     h, s, X = normal_leaf(size, size), normal_leaf(T, size), normal_leaf(T, size, size)
     for form in (lambda s: s, lambda s: s[:, None], lambda s: s[None]):
         agrees(lambda h, x, f=form: (e.tanh(h + x[0] * f(x[1])), h), h, (X, s), (h, s, X))
@@ -491,22 +491,22 @@ def test_hooks_act_once_until_they_are_removed_and_in_no_other_layer(make):
         close(one, other, 1e-4)
 
 
-@pytest.mark.parametrize("who", ["W", "h", "X"])
-def test_hooks_of_any_leaf_of_a_step(who):
+@pytest.mark.parametrize("leaf", ["W", "h", "X"])
+def test_hooks_of_any_leaf_of_a_step(leaf):
     tensors = {"W": normal_leaf(H, H), "h": normal_leaf(B, H), "X": normal_leaf(T, B, H)}
     step = lambda h, x: ((n := e.tanh(e.linear(h, tensors["W"]) + x)), n)  # noqa: E731
 
     def gradient():
         loss = functional(e.scan(step, tensors["h"], tensors["X"]))
-        return e.gradients(loss, [tensors[who]])[0].numpy()
+        return e.gradients(loss, [tensors[leaf]])[0].numpy()
 
     plain, seen = gradient(), []
-    handle = tensors[who].register_hook(lambda g: seen.append(g.numpy()))
+    handle = tensors[leaf].register_hook(lambda g: seen.append(g.numpy()))
     gradient()
     assert len(seen) == 1
     close(seen[0], plain)
     handle.remove()
-    handle = tensors[who].register_hook(lambda g: -3.0 * g)
+    handle = tensors[leaf].register_hook(lambda g: -3.0 * g)
     close(gradient(), -3.0 * plain)
     handle.remove()
     close(gradient(), plain)
@@ -547,7 +547,7 @@ def test_finished_rows_leak_no_gradient(form, lengths, reverse):
             assert (padded.numpy()[length:, row] == 0).all()
 
 
-def test_the_issue_s_gradient_of_one_row():
+def test_the_gradient_of_one_row_as_reported():
     b = e.asarray(np.zeros(3), requires_grad=True)
     X, h = e.asarray(np.ones((4, 1, 3))), e.zeros((1, 3), dtype="float64")
     final, ys = e.scan(lambda h, x: ((n := h + e.tanh(x + b)), n), h, X, lengths=np.array([2]))
@@ -644,7 +644,7 @@ def test_a_shared_input_with_as_many_units_as_rows_is_not_a_column_of_rows(unrol
     close(final, [[3.0, 5.0, 7.0], [0.0, 0.0, 0.0], [0.0, 1.0, 2.0]])
 
 
-def test_the_issue_s_shared_input():
+def test_a_shared_input_as_reported():
     xs = (e.zeros((4, 3, 1)), e.asarray([[[1.0]], [[2.0]], [[3.0]], [[4.0]]]))
     final, _ = e.scan(lambda h, x: (h + x[0] + x[1], h), e.zeros((3, 1)), xs, lengths=[4, 4, 4])
     close(final, [[10.0]] * 3)
@@ -787,7 +787,7 @@ def test_a_state_made_of_two_slices():
 @pytest.mark.parametrize(
     ("one", "other"), [(0.0, -0.0), (-0.0, 0.0), (1, 1.0), (True, 1), (2.0, 2.0000000000000004)]
 )
-def test_literals_are_told_apart_bit_for_bit(one, other):
+def test_literals_are_distinguished_bit_for_bit(one, other):
     init, xs = e.zeros((1, 2), dtype="float64"), -np.ones((1, 1, 2))
     for number in (one, other):
         final, _ = e.scan(lambda h, x, n=number: (x * n, h), init, e.asarray(xs))
@@ -903,7 +903,7 @@ def test_long_element_wise_chains_are_ready_soon(kind, turns):
         return n, n
 
     h, X = normal_leaf(B, H), normal_leaf(2, B, H)
-    before = sum(os.times()[:4])  # of this process and of compilers, whatever else runs
+    before = sum(os.times()[:4])  # of this process and of compilers, not of other work
     got = e.scan(step, h, X)
     gradients = e.gradients(functional(got), [h, X])
     assert sum(os.times()[:4]) - before < 10.0

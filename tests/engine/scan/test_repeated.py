@@ -211,7 +211,7 @@ def test_many_rows_are_computed_with_packed_weights(counted):
     assert not counted
 
 
-def test_chance_is_drawn_anew_at_each_step():
+def test_random_numbers_are_drawn_again_at_each_step():
     class Noisy(rnn.Cell):
         pure = True
 

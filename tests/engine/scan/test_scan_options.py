@@ -168,7 +168,7 @@ def test_a_checkpointed_recurrence_keeps_within_its_budget(monkeypatch):
     assert longest[-1] > longest[0]
 
 
-def test_too_small_a_budget_is_told_the_least(monkeypatch):
+def test_the_error_of_too_small_a_budget_names_the_least(monkeypatch):
     with pytest.raises(ValueError, match=r"checkpoint='1KB' is too little for 60 steps; the least"):
         kept_bytes(monkeypatch, "1KB")
 

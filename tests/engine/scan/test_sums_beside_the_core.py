@@ -227,7 +227,7 @@ def test_an_lstm_has_none():
         assert reduced(own) is own
 
 
-def test_it_is_told_what_is_computed_beside_the_core():
+def test_the_explanation_names_what_is_computed_beside_the_core():
     given = leaves((5, 2, 3, 7))
     xs = {name: x for name, x in given.items() if name != "a"}
     text = engine.explain_scan(selective(given["a"]), engine.zeros((2, 3, 7), dtype="float64"), xs)

@@ -1,6 +1,6 @@
 """Define the block of memory that every array of the fake is, and the ways into it and out of it.
 
-Below the class `ndarray`, whose parts (`_indexing.py`, `_methods.py`, ...) inherit from `Base`.
+Below the class `ndarray`; its parts (`_indexing.py`, `_methods.py`, ...) inherit from `Base`.
 """
 
 import numpy as np

@@ -73,7 +73,7 @@ def properties() -> dict[str, Any]:
 
 
 def bus_id(device: int) -> str:
-    """Return what tells a GPU from others of the machine, whichever of them a process sees."""
+    """Return the address of a GPU on the machine, the same in every process."""
     return f"0000:{device + int(os.environ.get('FAKE_CUPY_BUS', '1')):02X}:00.0"
 
 

@@ -171,7 +171,7 @@ CASES: dict[str, Case] = {
 
 
 def made(name: str, dtype: str = "float64") -> rnn.Cell:
-    """Return a cell whose parameters are all moved off their first values, zeros too."""
+    """Return a cell with all parameters moved off their first values, zeros too."""
     engine.seed(7)
     cell = CASES[name].make(dtype)
     for number, x in enumerate(cell.parameters()):

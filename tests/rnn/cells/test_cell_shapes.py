@@ -106,7 +106,7 @@ def test_states_of_several_ranks_alone_and_over_time():
         cell(engine.asarray(x[0]), (np.zeros((B, K)), np.zeros((B, V)), np.zeros(B)))
 
 
-def test_rows_that_begin_anew_in_states_of_any_rank():
+def test_rows_that_restart_in_states_of_any_rank():
     cell, x = Mixed(), normal(T, B, V)
     resets = np.zeros((T, B), bool)
     resets[3, 1] = True
@@ -133,7 +133,7 @@ def test_a_matrix_is_observed_written_and_probed():
 
 
 @pytest.mark.usefixtures("explicit")
-def test_a_nest_of_inputs():
+def test_a_pytree_of_inputs():
     cell, x, dt = Timed(), normal(T, B, V), np.abs(normal(T, B, seed=1))
     h = np.zeros((B, V))
     for t in range(T):
@@ -310,7 +310,7 @@ def test_nan_is_the_same_as_itself():
     assert cell.memo() is cell.memo()
 
 
-def test_tensors_are_told_apart_though_one_has_the_others_address():
+def test_tensors_are_distinguished_though_one_has_the_others_address():
     cell = Remembering(engine.ones(V))
     seen = []
     for _ in range(20):
@@ -505,13 +505,13 @@ def test_pictures_of_any_cell(make, x):
     assert viz.draw_truncation(loss, cuts).svg().startswith("<svg")
 
 
-def test_windows_of_a_nest_and_bridges_to_a_matrix():
+def test_windows_of_a_pytree_and_projections_to_a_matrix():
     x, dt = normal(T, B, V), np.abs(normal(T, B))
     turned = rnn.Recurrent(Timed(), batch_first=True)
-    for net, nest in ((rnn.Recurrent(Timed()), (x, dt)), (turned, (x.swapaxes(0, 1), dt.T))):
+    for net, inputs in ((rnn.Recurrent(Timed()), (x, dt)), (turned, (x.swapaxes(0, 1), dt.T))):
         with engine.explicit():
-            found = rnn.truncated(net, nest, kind="chunk", k=2)
-            np.testing.assert_allclose(found.outputs.numpy(), net(nest)[0].numpy(), rtol=1e-12)
+            found = rnn.truncated(net, inputs, kind="chunk", k=2)
+            np.testing.assert_allclose(found.outputs.numpy(), net(inputs)[0].numpy(), rtol=1e-12)
     bridge: Any = rnn.models.Bridge(3, [Mixed(), rnn.GRUCell(2, 4)])
     (S, h, n), last = bridge(np.ones((B, 3)))
     assert [one.shape for one in (S, h, n, last)] == [(B, K, V), (B, V), (B,), (B, 4)]
@@ -532,7 +532,7 @@ def test_windows_of_a_nest_and_bridges_to_a_matrix():
         ({"state_size": {"h": 3}, "input_size": 3}, lambda x, h: None, "got NoneType"),
     ],
 )
-def test_mistakes_of_a_cell_of_ones_own_are_said_in_a_sentence(sizes, returned, told):
+def test_mistakes_of_a_users_cell_are_reported_in_a_sentence(sizes, returned, told):
     own = {"step": lambda self, x, h: returned(x, h)}
     cell = type("Mine", (rnn.Cell,), own | sizes)()
     with pytest.raises(TypeError, match=told):

@@ -244,7 +244,7 @@ def leaky_by_hand(rate: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarr
 
 
 @pytest.mark.parametrize("reverse", [False, True])
-def test_a_cell_of_ones_own(reverse):
+def test_a_users_cell(reverse):
     cell, x = Leaky(), normal(T, B, I)
     net = rnn.Recurrent(cell, reverse=reverse)
     y, (h, n) = net(engine.asarray(x))
@@ -256,7 +256,7 @@ def test_a_cell_of_ones_own(reverse):
 
 
 @pytest.mark.parametrize("reverse", [False, True])
-def test_a_cell_of_ones_own_differentiates_twice(reverse):
+def test_a_users_cell_differentiates_twice(reverse):
     net = rnn.Recurrent(Leaky(), reverse=reverse)
 
     def f(rate: Any, x: Any) -> Any:
@@ -266,7 +266,7 @@ def test_a_cell_of_ones_own_differentiates_twice(reverse):
     assert engine.gradcheck(f, [normal(I), normal(3, 2, I)], 2)
 
 
-def test_a_cell_of_ones_own_reversed_with_lengths():
+def test_a_users_cell_reversed_with_lengths():
     cell, x, lengths = Leaky(), normal(T, B, I), [4, 0, 6]
     y, (h, n) = rnn.Recurrent(cell, reverse=True, batch_first=True)(
         engine.asarray(x.transpose(1, 0, 2)), lengths=lengths
@@ -421,7 +421,7 @@ def test_other_mistakes_are_refused():
 
 
 @pytest.mark.parametrize("name", ["call", "forward"])
-def test_a_step_under_the_name_that_others_have_is_told(name):
+def test_a_step_under_the_name_that_others_have_is_an_error(name):
     sizes = {"input_size": 2, "state_size": {"h": 2}}
     own = type("Own", (rnn.Cell,), {**sizes, name: lambda self, x, h: (x, h)})
     with pytest.raises(NotImplementedError, match=f"Own has no step.*; rename {name} to step"):
@@ -430,7 +430,7 @@ def test_a_step_under_the_name_that_others_have_is_told(name):
         type("Layer", (rnn.Module,), {"call": lambda self, x: x})()(1)
 
 
-def test_a_step_of_ones_own_is_not_taken_for_pure():
+def test_a_users_step_is_not_taken_for_pure():
     class Own(rnn.LSTMCell):
         def step(self, x, state):
             return super().step(x, state)

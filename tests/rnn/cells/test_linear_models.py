@@ -144,7 +144,7 @@ def test_sizes_are_positive_integers(kind, wrong):
         (lambda: rnn.MinGRUCell(3, 4, above_zero=1), "above_zero"),
     ],
 )
-def test_wrong_settings_are_told(make, told):
+def test_wrong_settings_are_errors(make, told):
     with pytest.raises((ValueError, TypeError), match=told):
         make()
 
@@ -209,7 +209,7 @@ def test_models_of_whole_sequences(kind):
 
 
 @pytest.mark.parametrize("kind", ["LRUCell", "S4DCell", "MambaCell", "RWKV4Cell"])
-def test_a_cell_whose_output_is_as_wide_as_its_input_is_told(kind):
+def test_a_wrong_width_of_a_cell_with_equal_input_and_output_is_an_error(kind):
     with pytest.raises(ValueError, match="the output of the cell is 6 wide, expected hidden = 4"):
         Classifier(4, 3, embedding=6, hidden=4, cell=of_one_width(kind))
 

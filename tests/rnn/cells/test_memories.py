@@ -94,7 +94,7 @@ def test_a_step_of_2_reflects_the_memory_and_keeps_its_products():
     np.testing.assert_allclose(s, (np.eye(4) - 2 * np.outer(k, k)) @ S[0], rtol=1e-12)
 
 
-def test_a_gated_delta_net_whose_gate_is_open_is_a_delta_net():
+def test_a_gated_delta_net_with_an_open_gate_is_a_delta_net():
     engine.seed(5)
     plain = rnn.DeltaNetCell(I, K, V, **D)
     gated = rnn.DeltaNetCell(I, K, V, gated=True, **D)

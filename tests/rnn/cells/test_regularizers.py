@@ -225,7 +225,7 @@ def test_the_update_is_dropped_and_the_memory_is_not():
     assert rnn.RecurrentDropout(lstm, 0.3, on="state").p == {"h": 0.3}
 
 
-def test_the_state_that_is_read_is_dropped_anew_at_every_step():
+def test_the_state_that_is_read_is_dropped_with_a_new_mask_at_every_step():
     engine.seed(1)
     net = rnn.Recurrent(rnn.RecurrentDropout(Shift(), {"s": 0.5, "t": 1.0}, on="state"))
     x = engine.ones((T, 50, 4))
@@ -272,7 +272,7 @@ def test_weights_are_dropped_once_a_call():
     assert (kept[0] != kept[1]).any()
 
 
-def test_no_chance_where_every_probability_is_nought_and_nothing_left_where_it_is_one():
+def test_no_random_numbers_where_every_probability_is_zero_and_nothing_left_where_it_is_one():
     cell = CELLS["lstm"]()
     idle = [rnn.VariationalDropout(cell), rnn.RecurrentDropout(cell, 0.0),
             rnn.Zoneout(cell, {"h": 0.0}), rnn.WeightDropout(cell, 0)]  # fmt: skip

@@ -116,7 +116,7 @@ def test_what_ridge_refuses(x, y, penalty, message):
 # ---- the network
 
 
-def test_a_network_recalls_what_it_was_told_some_steps_ago():
+def test_a_network_recalls_its_inputs_of_some_steps_ago():
     engine.seed(4)
     u = np.random.default_rng(0).uniform(-0.8, 0.8, (1200, 1, 1))
     net = rnn.EchoStateNetwork(1, 100, 1, spectral_radius=0.95, input_scale=0.1, **D)

@@ -232,7 +232,7 @@ def test_latex_names_every_state_and_parameter(name):
         assert f"{state}_{{t-1}}" in text
 
 
-def test_latex_of_a_cell_of_ones_own():
+def test_latex_of_a_users_cell():
     class Leaky(rnn.Cell):
         input_size, state_size = 3, {"h": 3}
 
@@ -309,7 +309,7 @@ def test_every_gate_and_state_is_seen():
 
 @pytest.mark.parametrize("batch_first", [False, True])
 @pytest.mark.parametrize("name", ["projected", "reset before"])
-def test_rows_that_begin_anew(name, batch_first):
+def test_rows_that_restart(name, batch_first):
     cell, x = made(name), normal(T, B, I)
     resets = np.zeros((T, B), bool)
     resets[2, 0] = resets[4, 1] = True
@@ -483,7 +483,7 @@ def test_weights_that_do_not_fit_are_listed_and_nothing_changes():
         np.testing.assert_array_equal(values, before[name])
 
 
-# ---- activations of one's own, states, and what must not be mixed up
+# ---- activations of a user, states, and what must not be mixed up
 
 
 class PReLU(rnn.Module):
@@ -504,7 +504,7 @@ OWN = {
 
 
 @pytest.mark.parametrize("name", OWN)
-def test_activations_of_ones_own_are_never_out_of_date(name):
+def test_a_users_activations_are_never_out_of_date(name):
     strength = [1.0]
     run = rnn.Recurrent(OWN[name](lambda a: engine.tanh(strength[0] * a)))
     x = normal(T, B, I)
@@ -543,7 +543,7 @@ def test_a_wrapped_copy_has_a_mode_of_its_own():
     assert {id(x) for x in ours} == {id(x) for x in theirs}
 
 
-def test_mistakes_that_an_outsider_made():
+def test_mistakes_of_a_new_user():
     net = rnn.LSTM(I, H)
     with pytest.raises(ValueError, match="weight_hh_l0: shape"):
         net.weight_hh_l0 = engine.ones((2, 2))

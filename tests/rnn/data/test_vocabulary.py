@@ -77,7 +77,7 @@ def test_minimum_counts_and_largest_sizes():
     assert len(Vocabulary.of(tokens, max_size=99)) == 8
 
 
-def test_special_tokens_of_ones_own_and_none():
+def test_special_tokens_of_the_user_and_none():
     v = Vocabulary.of(["x", "</s>", "x"], specials={"eos": "</s>", "unk": "??"})
     assert v.tokens == ("</s>", "??", "x")
     assert (v.eos, v.unk, v.pad, v.bos) == (0, 1, None, None)

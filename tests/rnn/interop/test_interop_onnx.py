@@ -26,11 +26,11 @@ def single(*shape: int, salt: int = 0) -> np.ndarray:
     return normal(*shape, salt=salt).astype("float32")
 
 
-def leaves(nest: Any) -> list[np.ndarray]:
+def leaves(tree: Any) -> list[np.ndarray]:
     """Return the leaves of nested states, in order."""
-    if isinstance(nest, list | tuple):
-        return [x for one in nest for x in leaves(one)]
-    return [nest.numpy()]
+    if isinstance(tree, list | tuple):
+        return [x for one in tree for x in leaves(one)]
+    return [tree.numpy()]
 
 
 def joined(final: Any, kinds: int) -> list[np.ndarray]:
@@ -192,7 +192,7 @@ def test_the_cell_that_comes_back_and_its_weights(name):
 
 
 @pytest.mark.parametrize("cell", [rnn.CoupledLSTMCell, OnnxLSTMCell])
-def test_coupled_gates_are_right_where_input_forget_is_not_heeded(cell):
+def test_coupled_gates_are_right_where_input_forget_is_ignored(cell):
     more = {"coupled": True, "peephole": True} if cell is OnnxLSTMCell else {}
     net, x = rnn.Recurrent(cell(I, H, **more)), single(T, B, I)
     model = export_onnx(net)

@@ -99,7 +99,7 @@ def test_a_wrong_weight_or_a_lost_mask_is_seen(name):
     assert not np.allclose(model(x).numpy(), OUTPUTS[f"{name} y"], **CLOSE)
 
 
-def test_weights_go_into_a_model_of_ones_own(tmp_path):
+def test_weights_go_into_a_users_model(tmp_path):
     own = rnn.Sequential(
         rnn.Embedding(9, 3), rnn.LSTM(3, 2, bidirectional=True), rnn.Dropout(0.1),
         rnn.GRU(4, 3), rnn.RNN(3, 2), rnn.Linear(2, 3), engine.softmax,
@@ -325,7 +325,7 @@ def test_keras_reads_what_is_written(name, tmp_path):
     from_keras(ours, theirs)
     close_in_keras(keras, ours, theirs, x)
     theirs.save_weights(tmp_path / "a.weights.h5")
-    if name != "backward":  # whose dense layer is inside of a TimeDistributed there
+    if name != "backward":  # its dense layer is inside of a TimeDistributed there
         from_keras(ours, [w * 0 for w in to_keras(ours)])
         from_keras(ours, tmp_path / "a.weights.h5")
         close_in_keras(keras, ours, theirs, x)

@@ -54,12 +54,12 @@ def check(module: rnn.Module, inputs: dict[str, Any], lengths: Any = LENGTHS, **
     """Assert that the model computes in onnxruntime what it computes here; return the model."""
     model = export_onnx(module, inputs=inputs)
     session = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
-    names, nest = flatten(described(inputs)[0])
+    names, rebuild = flatten(described(inputs)[0])
     texts = dict(zip(names, flatten(inputs)[0], strict=True))
     for T, B in lengths:
         given = {name: drawn(text, T, B, salt) for salt, (name, text) in enumerate(texts.items())}
         found = session.run(None, given)
-        own = flatten(module.eval()(**nest([engine.asarray(given[name]) for name in names])))[0]
+        own = flatten(module.eval()(**rebuild([engine.asarray(given[name]) for name in names])))[0]
         assert len(own) == len(found)
         for mine, theirs in zip(own, found, strict=True):
             assert (mine.shape, mine.dtype) == (theirs.shape, theirs.dtype)
@@ -177,7 +177,7 @@ MODELS: dict[str, tuple[Any, dict[str, Any], list[str]]] = {
                NUMBERS, []),
     "a cell around a cell": (lambda: rnn.Recurrent(rnn.Zoneout(rnn.LSTMCell(I, H), 0.3)),
                                         NUMBERS, ["Scan"]),
-    "states that rows begin anew with": (lambda: Resetting(), NUMBERS, ["GRU"]),
+    "states that rows restart with": (lambda: Resetting(), NUMBERS, ["GRU"]),
     **{f"lengths, {pooling}": (
         lambda pooling=pooling: rnn.Classifier(V, 3, embedding=I, hidden=H, pooling=pooling),
         WORDS | RAGGED, ["Scan"]) for pooling in ("last", "mean", "max")},
@@ -314,7 +314,7 @@ def test_the_guide_lists_every_op_that_is_refused():
     )
 
 
-def test_a_wrong_operator_is_told(monkeypatch):
+def test_a_wrong_operator_is_caught(monkeypatch):
     monkeypatch.setitem(operators.PLAIN, "tanh", "Atan")
     with pytest.raises(AssertionError, match="Not equal to tolerance"):
         check(Function(lambda x: engine.tanh(x)), NUMBERS)

@@ -459,7 +459,7 @@ class Ramp(rnn.Cell):
 
 
 @pytest.mark.parametrize("make", [lambda: rnn.JordanCell(2, 5, 2, output="tanh"), Ramp])
-def test_forced_is_one_step_after_another_fed_with_the_targets(make):
+def test_teacher_forcing_is_one_step_after_another_fed_with_the_targets(make):
     engine.seed(0)
     cell = make()
     x, target = normal(T, B, 2).astype("f"), normal(T, B, 2, salt=1).astype("f")
@@ -681,7 +681,7 @@ def test_a_batch_of_padding_alone_has_no_loss():
     assert math.isfinite(model.loss(X, behind)[0].item())
 
 
-def test_forced_without_steps_is_the_free_run_without_steps():
+def test_teacher_forcing_without_steps_is_the_free_run_without_steps():
     for cell in (rnn.JordanCell(2, 5, 2), Ramp()):
         model, x = OutputRecurrent(cell), np.zeros((0, B, 2), "f")
         assert forced(cell, x, x).shape == model(x, x).shape == model(x).shape == (0, B, 2)

@@ -65,7 +65,7 @@ def test_one_row_as_torch_computes_it(name):
         np.testing.assert_allclose(one.numpy(), other.detach().numpy(), rtol=1e-5, atol=1e-6)
 
 
-def test_one_row_of_a_nest_of_inputs():
+def test_one_row_of_a_pytree_of_inputs():
     class Two(Cell):
         input_size, state_size = (I, None), {"h": I}
 

@@ -368,7 +368,7 @@ def fed(model, inputs, **options):
     return model(inputs, model.start(batch=inputs.shape[1]), **options).logits.numpy()
 
 
-def test_scheduled_sampling_tosses_a_coin_for_every_step_and_row():
+def test_scheduled_sampling_draws_for_every_step_and_row():
     # An embedding of indices as numbers and a cell that hands them on show what was fed.
 
     class Echo(rnn.Cell):

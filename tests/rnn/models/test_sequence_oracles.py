@@ -1,6 +1,6 @@
 """Compare sequence work with oracles written from its promises alone, on many small random cases.
 
-Every test draws shapes, lengths, dtypes and settings anew, the corners among them: one row, one
+Every test draws its own shapes, lengths, dtypes and settings, the corners among them: one row, one
 step, empty rows, beams wider than the tree. Each oracle is enumeration or a loop.
 """
 
@@ -74,7 +74,7 @@ def paths_of(model: CRF, e: np.ndarray) -> dict[tuple[int, ...], float]:
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("number", range(6))
-def test_a_crf_sums_and_maximises_over_all_paths_whatever_the_padding_holds(number, dtype):
+def test_a_crf_sums_and_maximises_over_all_paths_with_any_padding(number, dtype):
     rng = drawn(1, number)
     T, B, K = (int(rng.integers(1, top)) for top in (6, 4, 5))
     lengths = rng.integers(1, T + 1, B)
@@ -369,7 +369,7 @@ def test_beams_of_a_batch_have_the_probability_that_teacher_forcing_gives(cell, 
             assert math.isclose(one.log_probability, p, rel_tol=1e-4)
 
 
-def test_a_jordan_network_is_its_equations_forced_and_free():
+def test_a_jordan_network_is_its_equations_teacher_forced_and_free():
     engine.seed(0)
     rng, cell = drawn(11), rnn.JordanCell(3, 5, 2)
     x, target = (rng.normal(size=(6, 2, n)).astype("f") for n in (3, 2))

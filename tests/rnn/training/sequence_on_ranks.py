@@ -1,6 +1,6 @@
 """Check sequences in stretches of time, run by `mpiexec -n N python -m mpi4py -m THIS`.
 
-With `layers` those of layers too, whose kernels take minutes to compile: leave the compiler out.
+With `layers` those of layers too; their kernels take minutes to compile: leave the compiler out.
 Every rank computes the whole on its own and compares its part. Prints a line for what was checked.
 """
 
@@ -231,7 +231,7 @@ def check_refusals():
     print("refused on all ranks", flush=True)
 
 
-def check_that_different_graphs_are_told():
+def check_that_different_graphs_are_reported():
     """Check that a rank with a smaller loss does not take what another sent as its own."""
     a = engine.asarray(np.ones((3, 2)), requires_grad=True)
     final, states = affine_scan(a, a)
@@ -271,4 +271,4 @@ if __name__ == "__main__":
         check_the_page()
     check_numbers_that_overflow()
     check_refusals()
-    check_that_different_graphs_are_told()
+    check_that_different_graphs_are_reported()

@@ -200,7 +200,7 @@ def newest_step(folder):
     return None if found is None else found.state["step"]
 
 
-def test_a_validation_reads_as_many_steps_as_it_is_told(text, tmp_path):
+def test_a_validation_reads_as_many_steps_as_its_option_says(text, tmp_path):
     def first(*arguments):
         out = train(text, tmp_path / f"run{len(arguments)}", "--steps", "5", *arguments)
         return next(line["validation"] for line in lines(out) if "validation" in line)
@@ -446,7 +446,7 @@ def test_sample_goes_on_from_the_prompt(folder, capsys):
 
 
 def test_sample_follows_the_model(folder, capsys):
-    # Greedy text by hand, and --top-k 1 the same whatever the temperature.
+    # Greedy text by hand, and --top-k 1 the same at any temperature.
     found = newest(folder)
     model, tokens = trained(found, "numpy", last=False), vocabulary(found.state["config"])
     ids = tokens.encode("The fox").tolist()
@@ -609,7 +609,7 @@ def test_a_described_vocabulary_comes_back_in_order():
 @pytest.mark.parametrize("level", ["character", "word"])
 @pytest.mark.parametrize("mapped", [1 << 26, 10])
 @pytest.mark.parametrize("end", ["\r\n", "\r"])
-def test_lines_end_in_lf_whatever_they_end_in_in_the_file(level, mapped, end, folder, words_folder,
+def test_lines_end_in_lf_for_any_line_end_in_the_file(level, mapped, end, folder, words_folder,
                                                           tmp_path, monkeypatch):  # fmt: skip
     monkeypatch.setattr("rnn.command.texts.MAPPED", mapped)
     monkeypatch.setattr("rnn.data.mapped.BLOCK", 7)  # a CR LF lies in two blocks

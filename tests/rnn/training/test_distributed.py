@@ -26,7 +26,7 @@ from tests.draws import first
 
 ALONE = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 SECONDS = 120
-KILLED_WITHIN = 20  # seconds until a job ends that has lost a process; a hang would take for ever
+KILLED_WITHIN = 20  # seconds until a job ends that has lost a process; a hang would never end
 
 
 @pytest.fixture
@@ -118,7 +118,7 @@ def test_gradients_are_added_on_the_devices_as_on_the_host(run, tmp_path, fake, 
 
 
 @pytest.mark.parametrize("what", ["shared", "no library"])
-def test_devices_that_cannot_be_connected_are_told(run, tmp_path, fake, what):
+def test_devices_that_cannot_be_connected_are_reported(run, tmp_path, fake, what):
     status, text = run(2, "one_device", tmp_path, what)
     assert status == 0, text
     assert text.count("added on the host") == 2, text
@@ -222,7 +222,7 @@ def killed_and_resumed(start, run, folder, seed, expected):
 
 
 @pytest.mark.parametrize("seeds", first(1, [range(1), range(1, 3), range(3, 12), range(12, 20)]))
-def test_a_killed_process_ends_the_job_which_goes_on_to_the_bit(start, run, tmp_path, seeds):
+def test_a_killed_process_ends_the_job_which_resumes_to_the_bit(start, run, tmp_path, seeds):
     expected = finished(run, tmp_path / "whole")
     for seed in seeds:
         killed_and_resumed(start, run, tmp_path / str(seed), seed, expected)
@@ -248,7 +248,7 @@ def test_states_with_as_many_units_as_rows_go_on_with_another_number_of_processe
         np.testing.assert_allclose(weights(tmp_path)[name], x, atol=1e-5)
 
 
-def test_states_whose_rows_cannot_be_told_go_on_with_as_many_processes(run, tmp_path):
+def test_states_of_unknown_rows_go_on_with_as_many_processes(run, tmp_path):
     (tmp_path / "all").mkdir()
     for folder, steps in ((tmp_path / "all", 20), (tmp_path, 13)):  # 3 rows each, of 3 numbers
         status, text = run(2, "whole", folder, steps, 3, "computed")
@@ -263,10 +263,10 @@ def test_states_whose_rows_cannot_be_told_go_on_with_as_many_processes(run, tmp_
         np.testing.assert_array_equal(weights(tmp_path)[name], x)
 
 
-def carried_by(size, nest, share=None):
+def carried_by(size, carried, share=None):
     """Return a run of so many processes that carries a state, in the parts a checkpoint reads."""
     own = SimpleNamespace(size=size, rank=0, gather=lambda what: [what] * size)
-    return SimpleNamespace(settings=SimpleNamespace(distributed=own), carried=nest, uncut=None,
+    return SimpleNamespace(settings=SimpleNamespace(distributed=own), carried=carried, uncut=None,
                            rows=share and Rows(share.first, share.size, share.total))  # fmt: skip
 
 

@@ -157,8 +157,8 @@ def test_schedules_step_when_they_are_asked_to(every, rates):
 
 
 def test_a_plateau_follows_the_validation():
-    figures = iter([3.0, 3.0, 3.0, 1.0])
-    history = run(steps=4, evaluate=lambda net: {"loss": next(figures)}, validate_every=1,
+    losses = iter([3.0, 3.0, 3.0, 1.0])
+    history = run(steps=4, evaluate=lambda net: {"loss": next(losses)}, validate_every=1,
                   monitor="loss",
                   schedule=lambda o: rnn.schedules.ReduceLROnPlateau(o, patience=0, factor=0.5),
                   )[2]  # fmt: skip
@@ -167,7 +167,7 @@ def test_a_plateau_follows_the_validation():
 
 @pytest.mark.parametrize("nested", [1, 2])
 def test_a_plateau_after_a_warm_up_follows_the_validation(nested):
-    figures, seen = iter([9.0, 9.0, 8.0, 7.0, 7.0, 7.0]), []
+    losses, seen = iter([9.0, 9.0, 8.0, 7.0, 7.0, 7.0]), []
 
     class Watching(rnn.schedules.ReduceLROnPlateau):
         def step(self, *metrics):
@@ -180,7 +180,7 @@ def test_a_plateau_after_a_warm_up_follows_the_validation(nested):
             schedule = rnn.schedules.WarmUp(schedule, 4 // nested, start_factor=0.0)
         return schedule
 
-    history = run(steps=12, evaluate=lambda net: {"loss": next(figures)}, validate_every=2,
+    history = run(steps=12, evaluate=lambda net: {"loss": next(losses)}, validate_every=2,
                   schedule=made, monitor="loss")[2]  # fmt: skip
     # The warm-up counts steps; the validation after its last step is the first that is followed.
     assert seen == [(9.0,), (8.0,), (7.0,), (7.0,), (7.0,)]
@@ -189,7 +189,7 @@ def test_a_plateau_after_a_warm_up_follows_the_validation(nested):
     assert rates[4:] == [1, 1, 1, 1, 1, 1, 0.5, 0.5]
 
 
-def test_a_plateau_takes_the_mode_of_the_figure_that_is_watched():
+def test_a_plateau_takes_the_mode_of_the_metric_that_is_watched():
     def rates(figures, own=None, **options):
         left = iter(figures)
         history = run(steps=4, evaluate=lambda net: {"accuracy": next(left)}, validate_every=1,
@@ -393,7 +393,7 @@ def test_the_graph_is_freed():
 # ---- validation
 
 
-def test_figures_are_the_mean_loss_metrics_and_what_evaluate_gives():
+def test_a_validation_has_the_mean_loss_metrics_and_what_evaluate_gives():
     net, _, history = run(
         epochs=1,
         validation=batches(3, seed=4),
@@ -531,7 +531,7 @@ def answers_on(net, batch, state):
     return (logits, batch.y), state
 
 
-def figures_by_hand(net, data, carry=False):
+def metrics_by_hand(net, data, carry=False):
     """Compute mean log-likelihood and accuracy of all tokens, from the logits, in NumPy."""
     net.eval()
     right, nats, state = [], [], None
@@ -547,11 +547,11 @@ def figures_by_hand(net, data, carry=False):
 
 
 @pytest.mark.parametrize("carry", [False, True])
-def test_metrics_take_every_batch_of_a_validation_anew(carry):
+def test_metrics_are_reset_before_every_validation(carry):
     data = [*batches(2, seed=4), *batches(2, seed=5, rows=3, steps=2)]
     options = {"carry": True, "outputs": answers_on} if carry else {"outputs": answers}
     net, _, history = run(epochs=3, validation=data, metrics=[NLL(), Accuracy()], **options)
-    nats, share = figures_by_hand(net, data, carry)
+    nats, share = metrics_by_hand(net, data, carry)
     first, *_, last = history.validations
     assert list(last.metrics) == ["loss", "nll", "accuracy"]
     assert last.metrics["nll"] == pytest.approx(nats, abs=1e-6)
@@ -567,7 +567,7 @@ def test_metrics_take_every_batch_of_a_validation_anew(carry):
     assert first.metrics != last.metrics
 
 
-def test_metrics_have_the_names_and_the_order_that_they_are_given():
+def test_metrics_have_the_names_and_the_order_of_the_caller():
     metrics = {"ppl": Perplexity(), "bits": lambda nats: nats / math.log(2), "right": Accuracy()}
     found = run(epochs=1, validation=batches(1), metrics=metrics, outputs=answers,
                 evaluate=lambda net: {"size": 3})[2].validations[0].metrics  # fmt: skip
@@ -608,7 +608,7 @@ def test_metrics_leave_no_trace_in_the_training():
     assert_same_state(plain[0].state_dict(), watched[0].state_dict())
 
 
-class Told(Metric):
+class Fixed(Metric):
     """Report metrics that are known beforehand."""
 
     name = "told"
@@ -644,7 +644,7 @@ def test_the_metric_that_is_watched_says_what_is_better(better, options, best):
         return loss(net, batch) if net.training else engine.asarray(next(losses))
 
     history = run(steps=4, loss=falling, validation=batches(1), validate_every=1,
-                  metrics=[Told([5, 1, 9, 3], better)], outputs=answers, **options)[2]  # fmt: skip
+                  metrics=[Fixed([5, 1, 9, 3], better)], outputs=answers, **options)[2]  # fmt: skip
     assert history.best.step == best
 
 
@@ -662,7 +662,7 @@ def test_the_metric_that_is_watched_says_what_is_better(better, options, best):
          r"with carry outputs must give \(arguments, state\).*got \(Tensor, ndarray\)"),
         ({"carry": True, "outputs": lambda net, b, s: answers(net, b)[0]},
          r"with carry outputs must give \(arguments, state\).*got Tensor"),
-        ({"outputs": answers, "metrics": {"told": Told(["x"], "min")}},
+        ({"outputs": answers, "metrics": {"told": Fixed(["x"], "min")}},
          "metric 'told' must be a number, got str"),
         ({"metrics": {"none": lambda nats: None}}, "metric 'none' must be a number, got NoneType"),
         ({"metrics": None, "evaluate": lambda net: 0.5},
@@ -671,7 +671,7 @@ def test_the_metric_that_is_watched_says_what_is_better(better, options, best):
          "evaluate: 'f' must be a number, got NoneType"),
     ],
 )  # fmt: skip
-def test_bad_outputs_and_figures_are_refused(options, said):
+def test_bad_outputs_and_metrics_are_refused(options, said):
     with pytest.raises((TypeError, ValueError), match=said) as caught:
         run(steps=1, validation=batches(1), **{"metrics": [NLL()]} | options)
     assert str(caught.value).startswith("fit: ")
@@ -684,7 +684,7 @@ def test_bad_outputs_and_figures_are_refused(options, said):
 @pytest.mark.parametrize(
     ("name", "best"), [("accuracy", 2), ("f1", 2), ("bleu", 2), ("loss", 3), ("perplexity", 3)]
 )
-def test_figures_of_known_names_have_a_direction(name, best):
+def test_metrics_of_known_names_have_a_direction(name, best):
     left = iter([2, 3, 1])
     net, _, history = run(steps=3, evaluate=lambda net: {"size": 1, name: next(left)},
                           validate_every=1, monitor=name, restore_best=True)  # fmt: skip
@@ -733,7 +733,7 @@ def test_best_weights_stay_away_where_they_are_not_wanted():
     assert_same_state(fed([1, 2, 3], restore_best=True)[0].state_dict(), first)
 
 
-def test_a_figure_can_be_chosen():
+def test_a_metric_can_be_selected():
     left = iter([1, 2, 3])
     options = {"steps": 3, "validate_every": 1, "restore_best": True, "mode": "min"}
     found = run(validation=batches(1), evaluate=lambda net: {"score": next(left)},
@@ -1003,7 +1003,7 @@ def test_the_log_has_a_line_for_every_step_and_validation(tmp_path):
     assert lines[2] == {"step": 2, "epoch": 1, "validation": history.validations[0].metrics}
 
 
-def test_a_log_is_begun_anew_without_resume(tmp_path):
+def test_a_log_is_begun_again_without_resume(tmp_path):
     path = tmp_path / "deep" / "run.jsonl"
     for _ in range(2):
         run(steps=3, log=path)
@@ -1082,7 +1082,7 @@ def test_a_history_prints_as_a_few_lines():
     assert repr(run(steps=1)[2]).startswith("History of 1 step in 1 epoch, stopped: steps\n")
 
 
-def test_a_plot_of_nothing_but_zeros_and_other_figures(tmp_path):
+def test_a_plot_of_nothing_but_zeros_and_other_metrics(tmp_path):
     history = History([Step(1, 0, 0.0, 0.0, 0.0, 0.1)], [Validation(1, 0, {"f1": 1.0}, 0.1)])
     history.best = history.validations[0]
     plot_history(history, tmp_path / "loss.png")
@@ -1369,7 +1369,7 @@ def test_numbers_may_be_those_of_numpy(tmp_path):
     assert logged(tmp_path / "a") == logged(tmp_path / "b")
 
 
-def test_a_loss_may_be_told_the_step():
+def test_a_loss_may_take_the_step():
     told = []
 
     def loss(net, batch, *, step):

@@ -40,7 +40,7 @@ def assert_logged(path, history):
                        for name, value in record.metrics.items()]  # fmt: skip
 
 
-def test_csv_has_every_step_and_every_figure(tmp_path):
+def test_csv_has_every_step_and_every_metric(tmp_path):
     path = tmp_path / "run.csv"
     *_, history = run(log=path, validation=batches(2, seed=1),
                       evaluate=lambda net: {"a, b": float("nan"), "c": 1 / 3})  # fmt: skip
@@ -157,7 +157,7 @@ def events(folder):
     return scalars, images, purged
 
 
-def test_event_files_have_every_figure(tmp_path):
+def test_event_files_have_every_metric(tmp_path):
     pytest.importorskip("tensorboardX")
     *_, history = run(callbacks=[TensorBoard(tmp_path)], validation=batches(2, seed=1),
                       metrics={"twice": lambda x: 2 * x})  # fmt: skip

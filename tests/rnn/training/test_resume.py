@@ -252,7 +252,7 @@ def test_data_in_another_order_are_said(kind, stop, tmp_path):
     assert "the last batch before the checkpoint is another one in these data" in text
 
 
-def test_another_figure_to_watch_is_refused(tmp_path):
+def test_another_metric_to_watch_is_refused(tmp_path):
     options = {"validation": VALIDATION, "evaluate": lambda net: {"accuracy": 0.5}, "patience": 9}
     run(tmp_path, steps=6, monitor="accuracy", **options)
     for other in ({"monitor": "loss"}, {}, {"monitor": "accuracy", "mode": "min"}):
@@ -373,7 +373,7 @@ def test_another_log_is_refused_and_left_alone(tmp_path):
     assert other.read_text() == "dear diary\n" * 100
 
 
-def test_a_log_that_is_gone_is_begun_anew(tmp_path):
+def test_a_log_that_is_gone_is_begun_again(tmp_path):
     run(tmp_path, steps=4)
     (tmp_path / "run.jsonl").unlink()
     run(tmp_path, steps=6, resume=True)
@@ -455,11 +455,11 @@ def test_bad_random_states_are_refused(state):
 
 def test_carried_states_of_every_form_come_back():
     tensor = engine.ones((2, 3))
-    for nest in (None, tensor, (tensor, [tensor, None]), {"a": tensor, "n": 3, "w": "x"}, ()):
-        arrays, plan = taken_apart(nest)
+    for tree in (None, tensor, (tensor, [tensor, None]), {"a": tensor, "n": 3, "w": "x"}, ()):
+        arrays, plan = taken_apart(tree)
         found = put_together(plan, arrays, "numpy", {})
         assert taken_apart(found)[1] == plan
-        assert type(found) is type(nest)
+        assert type(found) is type(tree)
 
 
 def test_carried_states_of_other_forms_are_refused():
@@ -483,7 +483,7 @@ def test_the_gradient_ends_between_chunks(tmp_path):
     assert seen == [False] * 8
 
 
-def test_the_state_begins_anew_with_every_epoch():
+def test_the_state_restarts_with_every_epoch():
     seen = []
 
     def watched(net, batch, state):

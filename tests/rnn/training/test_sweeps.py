@@ -236,7 +236,7 @@ rnn.sweep(train, {"x": [1]})
 """
 
 
-def test_a_script_without_a_guard_is_told_so(tmp_path):
+def test_a_script_without_a_guard_gets_an_error(tmp_path):
     status, said = script(tmp_path, UNGUARDED)
     assert status == 1
     assert 'put what the script does below `if __name__ == "__main__":`' in said
@@ -245,7 +245,7 @@ def test_a_script_without_a_guard_is_told_so(tmp_path):
     assert "train was written in an interactive session" in said
 
 
-# ---- trials that raise, figures that are none
+# ---- trials that raise, metrics that are no numbers
 
 
 def test_an_error_is_recorded_and_may_stop_the_sweep(tmp_path):
@@ -279,14 +279,14 @@ def test_a_trial_that_exits_is_one_that_raised():
     ({1: 2}, "got 1: int"), (True, "got a bool"), (np.zeros(3), "got a ndarray"),
     (rnn.History(), "got a History"),
 ])  # fmt: skip
-def test_what_is_no_figure_is_an_error_of_the_trial(given, told):
+def test_a_metric_that_is_no_number_is_an_error_of_the_trial(given, told):
     found = swept(lambda config: given, {"x": [1]})
     error = found.trials[0].error
     assert "sweep: train must return a number, or metrics by name" in error
     assert told in error
 
 
-def test_numbers_of_all_kinds_are_figures():
+def test_numbers_of_all_kinds_are_metrics():
     for given in (0.5, np.float32(0.5), np.array([0.5]), engine.asarray(0.5)):
         (trial,) = swept(lambda config, given=given: given, {"x": [1]}).trials
         assert trial.metrics == {"value": 0.5}
@@ -397,7 +397,7 @@ def test_settings_in_another_order_are_another_sweep(tmp_path):
         swept(lambda c: 0, {"b": [1, 2], "a": [1, 2]}, path=path, resume=True)
 
 
-def test_a_torn_file_goes_on_wherever_it_was_torn(tmp_path):
+def test_a_file_torn_at_any_place_goes_on(tmp_path):
     path = tmp_path / "sweep.jsonl"
     whole = written(path).trials
     content = path.read_bytes()

@@ -157,7 +157,7 @@ def test_the_still_picture_is_shown_where_less_motion_is_wanted(tmp_path):
         assert moving.screenshot() != shots[0]
 
 
-def test_an_img_moves_and_respects_the_wish_of_the_system(tmp_path):
+def test_an_img_moves_unless_the_system_prefers_reduced_motion(tmp_path):
     diagram = picture()
     diagram.animate(tmp_path / "x.svg")
     diagram.render(tmp_path / "plain.svg")

@@ -89,7 +89,7 @@ def data_of(text: str) -> dict:
     return json.loads(re.search(r'id="data">(.*?)</script>', text, re.DOTALL).group(1))
 
 
-def test_the_page_is_the_same_bytes_and_asks_nobody():
+def test_the_page_is_the_same_bytes_and_requests_nothing():
     scene, graph = grid(4, 2, charts=True)
     text = page(scene, graph)
     assert text == page(scene, graph)
@@ -136,7 +136,7 @@ def test_the_data_names_each_edge_of_each_wire():
         assert edges[edge] == (ends[::-1] if wire.kind == "backward" else ends)
 
 
-def test_backward_wires_side_by_side_are_told_apart_by_their_norms():
+def test_backward_wires_side_by_side_are_distinguished_by_their_norms():
     graph = nx.MultiDiGraph()
     boxes = tuple(Box(k, 100.0 * k, 0, 50, 30, "op", (str(k),)) for k in range(2))
     graph.add_nodes_from((k, {"kind": "op"}) for k in range(2))
@@ -670,7 +670,7 @@ def test_every_control_is_reached_by_tab_named_and_ringed(small):
         assert unnamed == []
 
 
-def test_what_a_screen_reader_is_told(small):
+def test_what_a_screen_reader_reads(small):
     with small() as v:
         tree = v.page.locator("body").aria_snapshot()
         for line in ('toolbar "Tools"', 'searchbox "Search boxes', 'button "Zoom in"',
@@ -732,7 +732,7 @@ def test_it_can_be_seen_without_scripts(browser, tmp_path):
             assert not v.page.is_visible("#player")
 
 
-def test_nasty_words_do_no_harm(browser, tmp_path):
+def test_markup_in_names_is_escaped(browser, tmp_path):
     scene, graph = grid(2, 1)
     graph.nodes[0].update(label=NASTY, full=NASTY, path=NASTY)
     scene = Scene(NASTY, 300, 200, scene.boxes, scene.wires, scene.bands,

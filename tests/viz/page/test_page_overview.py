@@ -60,7 +60,7 @@ def test_else_they_are_those_of_the_boxes(level):
     assert list(found) == ["h", "c"]
 
 
-def test_states_of_one_name_are_told_apart_by_their_path():
+def test_states_of_one_name_are_distinguished_by_their_path():
     graph = nx.MultiDiGraph()
     for k, path in enumerate(("l0", "l1")):
         for t in range(2):

@@ -1,5 +1,5 @@
 """Play the passes: wires keep their widths and colours, weights grow by what each step adds, and
-dimmed lines are equally pale wherever they lie on each other.
+dimmed lines are equally pale where they lie on each other.
 """
 
 import io
