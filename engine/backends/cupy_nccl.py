@@ -69,7 +69,7 @@ class Sums:
                 self._link.allReduce(place, place, array.size, kind, nccl.NCCL_SUM, stream.ptr)
                 self._wait(stream)
             except nccl.NcclError as error:
-                self._link.abort()  # the kernel would wait for the others for ever
+                self._link.abort()  # the kernel would wait for the others forever
                 raise RuntimeError(
                     f"sum by NCCL: {error}; is another process gone, or the network?"
                 ) from error

@@ -42,7 +42,7 @@ def is_nest(sizes: Any) -> bool:
 
 
 def given(where: str, x: Any, sizes: Any) -> tuple[list[tuple[Tensor, Units]], Any]:
-    """Return the inputs with their unit axes, and the function that nests them again.
+    """Return the inputs with their unit axes, and the function that rebuilds them again.
 
     ``(3, 4)`` are two axes of one input, or the widths of two where a pytree of two is given.
     Raises ValueError for a pytree of another form.

@@ -145,7 +145,7 @@ class Recurrent(Module, Generic[Found]):
         return Step(self.cell)
 
     def _inputs(self, x: Any) -> tuple[list[Tensor], Rebuild]:
-        """Return the inputs one by one, and what nests them. Raises ValueError for bad shapes."""
+        """Return the inputs one by one, and what rebuilds them. Raises ValueError on bad shapes."""
         order = ("B", "T") if self.batch_first else ("T", "B")
         sizes = self.cell.input_size
         pairs, rebuild = given(self._where(), x, sizes)

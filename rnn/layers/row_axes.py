@@ -11,7 +11,7 @@ from engine.pytree import flatten
 
 
 def with_row_axis(state: Any, axis: int) -> Any:
-    """Return a nest of tensors, on each of which is noted that `axis` is that of the batch."""
+    """Return a pytree of tensors, on each of which is noted that `axis` is that of the batch."""
     if type(state) is Tensor:
         state._row_axis = axis
     elif type(state) is tuple:  # as it mostly is

@@ -24,7 +24,7 @@ class Schedule(Advised):
     PyTorch; a second schedule begins with the rates that the first one left, or, where
     `from_first` is True, with these.
 
-    `takes_metric` says whether its steps take the figure of a validation, `moment` when `fit` is to
+    `takes_metric` says whether its steps take the metric of a validation, `moment` when `fit` is to
     take the next one: after a "step" of the optimiser or after a "validation". `length` is the
     number of steps after which there is no rate, or none that is meant; None without such an end.
     A schedule around others returns what theirs are.

@@ -14,7 +14,7 @@ class ReduceLROnPlateau(Schedule):
     """`factor` times smaller, not below `min_lr`, after more than `patience` steps without a best.
 
     `step(metric)` takes a number, or a tensor of one. `mode` is "min" or "max"; None is that of the
-    figure which `fit` watches, and "min" elsewhere. Better means by `threshold`, a share of the
+    metric which `fit` watches, and "min" elsewhere. Better means by `threshold`, a share of the
     best ("rel") or a difference ("abs") as `threshold_mode` says. For `cooldown` steps after a
     change bad ones do not count; changes of less than `eps` are left. Raises ValueError for
     settings out of range.
@@ -70,14 +70,14 @@ class ReduceLROnPlateau(Schedule):
             return
         if self.asked_mode is not None or self.steps:
             raise ValueError(
-                f"ReduceLROnPlateau: its mode is {self.mode!r}, that of the figure it follows is "
+                f"ReduceLROnPlateau: its mode is {self.mode!r}, that of the metric it follows is "
                 f"{mode!r}; give mode={mode!r}"
             )
         self.mode = mode
         self.best = self._worst()
 
     def _worst(self) -> float:
-        """Return the figure that any other is better than."""
+        """Return the metric that any other is better than."""
         return math.inf if self.mode == "min" else -math.inf
 
     def rates(self) -> list[float]:

@@ -178,7 +178,7 @@ class Loop(Run):
     def _look(self) -> None:
         """Note whether it is time to stop, and why."""
         own = self.settings
-        if self._asked():  # first: whoever broke off in the last step wants an end, too
+        if self._asked():  # first: an interrupt in the last step counts, too
             self.stop("interrupted")
         if own.steps is not None and self.step >= own.steps:
             self.stop("steps")

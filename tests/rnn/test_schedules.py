@@ -726,7 +726,7 @@ def test_a_plateau_follows_its_mode():
     assert (plateau.mode, plateau.best) == ("max", -math.inf)
     plateau.follow("max")
     plateau.step(1.0)
-    with pytest.raises(ValueError, match="its mode is 'max', that of the figure it follows is 'mi"):
+    with pytest.raises(ValueError, match="its mode is 'max', that of the metric it follows is 'mi"):
         plateau.follow("min")
     with pytest.raises(ValueError, match="give mode='max'"):
         schedules.ReduceLROnPlateau(o, "min").follow("max")

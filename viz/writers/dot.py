@@ -3,7 +3,7 @@
 Every Graphviz program draws it as laid out here, as it asks for the layout "nop2", which moves
 nothing: in any other, Graphviz 2 crashes on the words of a background. The programs are not needed
 to write it. Nodes and edges are those of the picture and no others: bands, charts, arrow heads,
-legend and notes are the background of the graph. Above strokes and labels.
+legend and notes are the background of the graph. Above primitives and labels.
 """
 
 import math

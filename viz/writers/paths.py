@@ -1,6 +1,6 @@
 """The lines of wires as path data of SVG, made once for each form, and numbers in it.
 
-Above strokes, below `svg.py`.
+Above primitives, below `svg.py`.
 """
 
 import math

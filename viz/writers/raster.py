@@ -1,5 +1,5 @@
 """Writes a scene as PNG or PDF with matplotlib, a wheel that needs no system package: the same
-positions and sizes as the SVG. Above strokes and fonts; matplotlib is imported when first used.
+positions and sizes as the SVG. Above primitives and fonts; matplotlib is imported when first used.
 """
 
 import io

@@ -3,7 +3,7 @@
 Threads with rows of their own never wait for each other, but each reads all weights at every step.
 Threads that share the units of the same rows read a part of the weights each, from its own cache
 where they fit, and meet after each part of a step. What a step takes is estimated for each
-division, and the shortest taken. The figures are of one machine; only their ratios count. Below
+division, and the shortest taken. The numbers are of one machine; only their ratios count. Below
 `core.py`.
 """
 
