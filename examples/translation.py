@@ -59,7 +59,7 @@ def read(options: argparse.Namespace) -> Pairs:
 
 
 def generated() -> Pairs:
-    """Generate two invented languages: what is said of whom, in another order of words."""
+    """Generate sentences of an invented language, and their English in another order of words."""
     persons = {"mi": "i am", "tu": "you are", "lo": "he is", "la": "she is"}
     what = {"bon": "good", "fel": "happy", "gran": "tall", "lent": "slow", "nov": "new"}
     how = {"": "", "tre": "very", "ne": "not", "sempre": "always"}
