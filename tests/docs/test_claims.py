@@ -15,6 +15,7 @@ import pytest
 
 from benchmarks.measuring import RESULTS
 from tests import ROOT
+from tests.docs import place
 from tests.engine.scan import test_random_steps
 
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("[a-z]*/*.md")),
@@ -63,7 +64,7 @@ def names(text):
 def test_every_name_in_backticks_exists(page):
     for text in spans(page):
         for name in names(text):
-            assert resolved(name), f"{page.name}: {name}"
+            assert resolved(name), place(page, name)
 
 
 def test_a_name_that_is_not_there_is_found():
@@ -82,13 +83,13 @@ def test_files_and_commands_in_backticks_exist(page):
         for path in re.findall(rf"^((?:{ROOMS})/[\w./]+)$", text):
             any_one = re.search(r"[A-Z]{3}", path)
             there = any_one or path.rstrip("/") in GENERATED or (ROOT / path).exists()
-            assert there, f"{page.name}: {path}"
+            assert there, place(page, path)
         for module in re.findall(r"python3? -m ([\w.]+)", text):
             any_one = re.search(r"\.[A-Z]+$", module)
             there = any_one or importlib.util.find_spec(module)
-            assert there, f"{page.name}: python -m {module}"
+            assert there, place(page, f"-m {module}")
         for target in re.findall(r"(?:^|\s)make ([a-z]+)", text):
-            assert target in targets, f"{page.name}: make {target}"
+            assert target in targets, place(page, f"make {target}")
 
 
 @functools.cache
@@ -119,7 +120,7 @@ def of_the_code(page):
 def test_names_keywords_and_options_are_those_of_the_code(page):
     for name in set(of_the_code(page)) - FOREIGN:
         there = f'"{name}"' in code() if name.startswith("--") else name in words()
-        assert there, f"{page.name}: {name}"
+        assert there, place(page, name)
 
 
 def test_a_name_behind_double_backticks_is_seen(tmp_path):

@@ -9,6 +9,7 @@ import rnn
 import viz
 from benchmarks import char_rnn
 from tests import ROOT
+from tests.docs import place
 
 DOORS = ("README.md", "CONTRIBUTING.md", "SECURITY.md")
 PAGES = [*(ROOT / name for name in DOORS), *sorted((ROOT / "docs").glob("[a-z]*/*.md")),
@@ -21,7 +22,7 @@ def test_links_lead_somewhere(page):
     text = re.sub(r"`[^`\n]+`", "", text)  # x[0](y) in code is no link
     for target in re.findall(r"\]\(([^)#:]+)\)", text):
         if "/api/" not in target:  # pages that `make docs` makes, which follows links itself
-            assert (page.parent / target).exists(), target
+            assert (page.parent / target).exists(), place(page, f"]({target}")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -30,7 +31,7 @@ def test_code_is_not_wider_than_the_page(page):
     text = page.read_text(encoding="utf-8")
     blocks = re.findall(r"^```(?!math)\S[^\n]*\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
     wide = [line for block in blocks for line in block.splitlines() if len(line) > 100]
-    assert not wide
+    assert not wide, "\n".join(place(page, line) for line in wide)
 
 
 def ran_of_training(number):
