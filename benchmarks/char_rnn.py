@@ -1,4 +1,4 @@
-"""The main job as a benchmark: seconds, held-out bits per character, and the pictures of the docs.
+"""Measure the character model: seconds, held-out bits per character, and the pictures of the docs.
 
 Run `python -m benchmarks.char_rnn`; it trains both models of `make demo`. With `--device cupy` they
 train on a GPU, and the pictures of the docs stay as they are.

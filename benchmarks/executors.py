@@ -1,4 +1,4 @@
-"""The three executors of a recurrence against each other, and what the main job gains.
+"""Measure the executors of a recurrence in turn, and an update of the character model.
 
 Run `OPENBLAS_NUM_THREADS=1 python -m benchmarks.executors`; with `--device cupy` it is the explicit
 loop against the executor that is chosen there.
@@ -23,7 +23,7 @@ from examples.text import Text
 
 SHAPES = recurrence_problem.SHAPES
 CELLS = ("lstm", "gru", "rnn")
-UPDATES = 60  # of the main job
+UPDATES = 60  # of the character model
 KINDS: dict[str, Any] = {"explicit": Explicit(), "plan": Fused(PlanCore()), "c": Fused(CCore())}
 
 

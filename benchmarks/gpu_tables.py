@@ -24,7 +24,8 @@ def executors(result: dict[str, Any]) -> list[str]:
                     f"| {chosen:.2f} | {explicit / chosen:.2f} |")  # fmt: skip
     job = result["main_job"]
     slow, fast = (job[f"{name}_milliseconds_per_update"] for name in ("explicit", "chosen"))
-    return [*rows, "", f"An update of the main job: {slow:.1f} ms explicit, {fast:.1f} ms chosen."]
+    last = f"An update of the character model: {slow:.1f} ms explicit, {fast:.1f} ms chosen."
+    return [*rows, "", last]
 
 
 def account(result: dict[str, Any]) -> list[str]:

@@ -45,7 +45,7 @@ def eager(result: dict[str, Any]) -> list[str]:
 
 
 def char_rnn(result: dict[str, Any]) -> list[str]:
-    """Tabulate the main job in one row."""
+    """Tabulate the character model in one row."""
     return [
         "| updates | seconds, pictures and all | held-out bits per character "
         "| character frequencies alone |",
@@ -70,8 +70,8 @@ def executors(result: dict[str, Any]) -> list[str]:
         )
     job = result["main_job"]
     slow, fast = (job[f"{name}_milliseconds_per_update"] for name in ("explicit", "c"))
-    rows += ["", f"An update of the main job: {slow:.1f} ms explicit, {fast:.1f} ms compiled "
-             f"({slow / fast:.1f} times)."]  # fmt: skip
+    rows += ["", f"An update of the character model: {slow:.1f} ms explicit, "
+             f"{fast:.1f} ms compiled ({slow / fast:.1f} times)."]  # fmt: skip
     return rows
 
 

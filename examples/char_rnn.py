@@ -1,7 +1,7 @@
-"""The main job: train a character model by back-propagation through time, then look inside.
+"""Train a character model by back-propagation through time, then look inside.
 
-Trains on the documentation of the Python language, or on any text file, prints what held-out text
-costs in bits per character, and draws the trained network and the way its gradients travel back.
+It reads the documentation of the Python language, or any text file, prints what held-out text costs
+in bits per character, and draws the trained network and the way its gradients travel back.
 """
 
 import argparse

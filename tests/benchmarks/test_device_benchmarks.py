@@ -107,7 +107,7 @@ def test_pictures_of_a_network_on_a_device(forks, tmp_path):
     assert all(row["boxes"] >= 40 and row["seconds"]["norms"] > 0 for row in found["large"])
 
 
-def test_the_main_job_on_a_device_leaves_the_pictures_of_the_docs(forks, tmp_path):
+def test_the_character_model_on_a_device_leaves_the_pictures_of_the_docs(forks, tmp_path):
     (tmp_path / "text.txt").write_text("To be, or not to be.\n" * 200, encoding="utf-8")
     code = (
         SMALL_JOB

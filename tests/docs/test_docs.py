@@ -2,6 +2,7 @@
 
 import re
 
+import numpy as np
 import pytest
 
 import engine
@@ -134,22 +135,24 @@ def test_the_examples_of_the_page_on_recurrences():
     assert names["y"].shape == (300, 2, 16)
 
 
-def test_the_last_example_of_the_page_on_training():
-    w = engine.asarray([1.0, 2.0], requires_grad=True)
-    (code,) = [one for one in blocks("howto/training.md") if "deterministic" in one]
-    exec(code, {"engine": engine, "loss": engine.sum(w * w)})
-    assert w.grad.numpy().tolist() == [2.0, 4.0]
-
-
 @pytest.mark.cupy
-def test_the_examples_of_the_page_on_gpus(gpu):
+def test_the_examples_of_the_pages_on_gpus(gpu):
     before = engine.get_matmul_precision()
-    names = {"engine": engine, "x": engine.ones(3), "model": rnn.Linear(2, 3)}
+    names = {"engine": engine, "rnn": rnn}
+    move, again = (
+        next(one for one in blocks("howto/gpu.md") if text in one)
+        for text in ('.to("cupy")', "deterministic")
+    )
     try:
         for code in blocks("about/gpu.md"):
             exec(code, names)
         assert engine.get_matmul_precision() == "float32"
+        exec(move, names)
+        weights = [*names["net"].parameters()]
+        once = [weight.grad.numpy().copy() for weight in weights]
+        exec(again, names)  # the same loss, so the gradients are twice as large
     finally:
         engine.set_matmul_precision(before)
-    assert names["x"].device == gpu
-    assert {one.device for one in names["model"].parameters()} == {gpu}
+    assert {one.device for one in (names["y"], *weights)} == {gpu}
+    for weight, g in zip(weights, once, strict=True):
+        np.testing.assert_allclose(weight.grad.numpy(), 2 * g, rtol=1e-5, atol=1e-8)

@@ -1,4 +1,4 @@
-"""Run the main job from outside: its files, that it repeats itself, and how it refuses."""
+"""Run the character model from outside: its files, that it repeats itself, and how it refuses."""
 
 import signal
 import subprocess

@@ -77,7 +77,7 @@ def test_cells_of_channels_refuse_other_widths(name, capsys):
 
 
 @pytest.mark.parametrize("name", first(1, ["gated_deltanet", "mingru", "slstm"]))
-def test_the_main_job_with_a_block(name, tmp_path):
+def test_the_character_model_with_a_block(name, tmp_path):
     given = ["--hidden", "8", "-T", "8", "--batch", "4", "--updates", "2", "--cell", name]
     assert char_rnn.main([*given, "--out", str(tmp_path)]) == 0
     assert (tmp_path / "gradients.svg").exists()
