@@ -1,1 +1,3 @@
-"""Benchmarks: each writes its figures to `results/`, from which the tables in the docs are made."""
+"""Measure: each benchmark writes its numbers to `results/`, of which the tables in the docs are
+made.
+"""

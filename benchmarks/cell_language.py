@@ -1,4 +1,4 @@
-"""Trains a language model of characters with each block of `rnn.models.blocks` on one text.
+"""Train a language model of characters with each block of `rnn.models.blocks` on one text.
 
 Run `python -m benchmarks.cell_language` for all blocks, or with the names of some; those that are
 in the file of results are not trained again. The model is `rnn.LanguageModel`: vectors of the

@@ -1,4 +1,4 @@
-"""Writes the tables of cells: on tasks that compare them, as language models.
+"""Write the tables of cells: on tasks that compare them, as language models.
 
 Below `tables.py`.
 """

@@ -1,4 +1,4 @@
-"""The tasks that compare cells: recall, selective copying and parity, each cell with one seed.
+"""Compare cells on recall, selective copying and parity, each cell with one seed.
 
 Run `python -m benchmarks.cell_tasks` for all runs, or with the names of tasks. A run has one
 thread, so that the figures do not depend on the machine's load; what is kept of it are its figures,
@@ -18,7 +18,7 @@ COMMON = ("lstm", "mingru", "linear_attention", "deltanet", "gated_deltanet")
 
 
 class Task(NamedTuple):
-    """An example, the figure that counts, and the cells that it is run with.
+    """Hold an example, the metric that counts, and the cells that it is run with.
 
     `longer` are cells that are run again with `TIMES` the updates.
     """

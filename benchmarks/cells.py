@@ -1,4 +1,4 @@
-"""The cells of the benchmark as equations, written once against a namespace of functions.
+"""Write the cells of the benchmark as equations, once against a namespace of functions.
 
 Ours, torch's and jax's versions are the same lines; `ops` brings the functions. Sizes: B batch,
 I input, H hidden, and P the width to which the LSTM with projection brings its h.
@@ -140,7 +140,7 @@ STEPS: dict[str, Any] = {**BUILT, **WRITTEN}
 
 
 class Ours:
-    """The functions that the equations ask for, by our engine."""
+    """Offer the functions that the equations ask for, by our engine."""
 
     tanh, sigmoid, sqrt = engine.tanh, engine.sigmoid, engine.sqrt
     linear, absolute = engine.linear, engine.abs
@@ -155,7 +155,7 @@ class Ours:
 
 
 class Written(rnn.Cell):
-    """A cell of the equations above, as a user would write it."""
+    """Hold a cell of the equations above, as a user would write it."""
 
     pure = True
 

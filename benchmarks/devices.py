@@ -1,4 +1,4 @@
-"""The device of a benchmark: its option, its name in the results, and its description.
+"""Name the device of a benchmark: its option, its name in the results, and its description.
 
 Below every benchmark that takes `--device`; the JSON of a device lies in `results/gpu/`.
 """

@@ -1,4 +1,4 @@
-"""Measures how threads share a recurrence: a meeting, the model against the clock, and on paper.
+"""Measure how threads share a recurrence: a meeting, the model against the clock, and on paper.
 
 Run `python -m benchmarks.division`. It times the forward pass of LSTMs with rows or units shared
 among the threads of this machine, beside what the model of `engine/scan/c/division.py` says, and

@@ -1,4 +1,4 @@
-"""Writes the tables of how threads share a recurrence. Below `tables.py`."""
+"""Write the tables of how threads share a recurrence. Below `tables.py`."""
 
 from typing import Any
 

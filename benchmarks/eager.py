@@ -1,4 +1,4 @@
-"""Microseconds an op, forward and backward, on a chain of tiny ops: what eager recording costs.
+"""Measure microseconds an op, forward and backward, on a chain of tiny ops: the cost of recording.
 
 Run `python -m benchmarks.eager`; peers that are not installed are left out by name. With
 `--device cupy` it costs launches, and the only peer is torch on the same GPU.

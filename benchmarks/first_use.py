@@ -1,4 +1,4 @@
-"""Measures what compiling costs: CPU seconds of a new process that takes the first step of a cell.
+"""Measure the cost of compiling: CPU seconds of a new process in the first step of a cell.
 
 Below `recurrence.py`. Seconds are user and system time of the process and of those that it started,
 less those of the same process once all of its kernels are in the cache.

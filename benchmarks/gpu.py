@@ -1,4 +1,4 @@
-"""`make gpu`: everything that only a GPU can show, within a budget of minutes.
+"""Run `make gpu`: everything that only a GPU can show, within a budget of minutes.
 
 Parts are ordered by worth: the machine and one step, tests of recurrences, the benchmark of
 recurrences at its anchors, compute-sanitizer, tests of ops, the rest of the benchmark. Each writes

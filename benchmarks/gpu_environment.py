@@ -1,4 +1,4 @@
-"""The first part of `make gpu`: what there is on the machine, and one training step.
+"""Describe the machine and run one training step: the first part of `make gpu`.
 
 Run `python -m benchmarks.gpu_environment FILE`; imports of torch and jax stay in its process.
 """

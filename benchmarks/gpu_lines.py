@@ -1,4 +1,4 @@
-"""The parts of `make gpu`, and the lines of the benchmark of recurrences, the most telling first.
+"""List the parts of `make gpu`, and the lines of the benchmark of recurrences by their worth.
 
 A line is a cell, a shape and a precision class; classes are never mixed. Below `gpu_recurrence.py`.
 """

@@ -1,4 +1,4 @@
-"""Every competitor of one line on a GPU: ours, and what torch and jax offer in the same class.
+"""Build every competitor of one line on a GPU: ours, and those of torch and jax in the same class.
 
 In the class bfloat16 ours keeps float32 and multiplies in bfloat16; torch keeps all arrays in that
 type, and jax is run both ways. All start from the same numbers. Below `gpu_recurrence.py`.

@@ -1,4 +1,4 @@
-"""The time of a step that the model of the generated kernels predicts. Below `tables.py`.
+"""Predict the time of a step by the model of the generated kernels. Below `tables.py`.
 
 Predicted, not measured: a floor by the constants of `engine/scan/cuda/model.py`.
 """

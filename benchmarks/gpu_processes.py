@@ -1,4 +1,4 @@
-"""Programs that the parts of `make gpu` start: each with a limit, ended with all its children."""
+"""Start the programs of `make gpu`, each with a limit, and end them with all their children."""
 
 import contextlib
 import os

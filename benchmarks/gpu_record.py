@@ -1,5 +1,5 @@
-"""The JSON files of the parts of `make gpu`: written as soon as there is something to keep, and
-read again by a later run. Below `gpu.py` and `gpu_recurrence.py`.
+"""Keep the JSON files of the parts of `make gpu`: written as soon as there is something to keep,
+and read again by a later run. Below `gpu.py` and `gpu_recurrence.py`.
 """
 
 import hashlib

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.recurrence --device cupy`: a training step of a recurrent layer on a GPU.
+"""Time a training step of a recurrent layer on a GPU: `benchmarks.recurrence --device cupy`.
 
 Every competitor's gradients are compared with float64 before it is timed; one that is wrong or
 fails is said and not timed. Times are of the wall clock from an idle device to an idle device, over

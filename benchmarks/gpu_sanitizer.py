@@ -1,4 +1,4 @@
-"""compute-sanitizer over short runs of every cell, as a part of `make gpu`."""
+"""Run compute-sanitizer over short runs of every cell, as a part of `make gpu`."""
 
 import json
 import re

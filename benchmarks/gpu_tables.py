@@ -1,4 +1,4 @@
-"""The tables of what was run on a GPU, or the line that nothing was. Below `tables.py`."""
+"""Tabulate what was run on a GPU, or say that nothing was. Below `tables.py`."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The tests marked `cupy`, as parts of `make gpu`: those of recurrences first, then those of ops.
+"""Run the tests marked `cupy` as parts of `make gpu`: those of recurrences first, then of ops.
 
 Runs pytest with the plugin `gpu_tests.py` until all tests have an outcome or the time is up.
 """

@@ -1,4 +1,4 @@
-"""A plugin of pytest for `make gpu`: writes every outcome down at once, and leaves out those of an
+"""Plug into pytest for `make gpu`: write every outcome down at once, and leave out those of an
 earlier run. A run that is ended at its limit loses nothing, and the next one goes on.
 
 A worker on which a test has failed asks the device to answer; if it does not, the worker ends, as
@@ -41,7 +41,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 class Outcomes:
-    """Appends a line for each test that begins or ends, and for each file that is not read."""
+    """Append a line for each test that begins or ends, and for each file that is not read."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -69,7 +69,7 @@ class Outcomes:
 
 
 class Watch:
-    """Ends this process once the device does not answer after a test that has failed."""
+    """End this process once the device does not answer after a test that has failed."""
 
     def __init__(self) -> None:
         self.failed = False

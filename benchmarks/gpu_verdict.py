@@ -1,4 +1,4 @@
-"""The findings of the parts of `make gpu`, in a line each. Below `gpu.py`."""
+"""Sum up the findings of the parts of `make gpu`, in a line each. Below `gpu.py`."""
 
 from collections.abc import Iterator
 from typing import Any

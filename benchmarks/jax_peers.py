@@ -1,5 +1,5 @@
-"""What jax offers for the benchmark: `jax.lax.scan` under jit, with the product of the input inside
-of the step and before the scan.
+"""Build the peers of jax: `jax.lax.scan` under jit, with the product of the input inside of the
+step and before the scan.
 """
 
 from collections.abc import Callable
@@ -14,7 +14,7 @@ Job = Callable[[], list[Any]]
 
 
 class Jax:
-    """The functions that the equations ask for."""
+    """Offer the functions that the equations ask for."""
 
     tanh, sigmoid, sqrt, absolute = jnp.tanh, jax.nn.sigmoid, jnp.sqrt, jnp.abs
 

@@ -1,4 +1,4 @@
-"""A training step of a language model as a user writes it, with bptt and with torch.
+"""Write a training step of a language model as a user does, with bptt and with torch.
 
 Both begin with the same weights and read the same tokens. A side has `step`, which does one whole
 step and returns the loss, and `parts`, the pieces of a step by name. Below `language_step.py`.
@@ -16,7 +16,7 @@ BATCHES = 8
 
 
 class Side(NamedTuple):
-    """One library: a whole step by the number of its batch, and its parts by name."""
+    """Hold one library: a whole step by the number of its batch, and its parts by name."""
 
     step: Callable[[int], float]
     parts: Callable[[], dict[str, Callable[[], Any]]]

@@ -1,4 +1,4 @@
-"""One whole training step of a language model with 10,000 words, against torch on the CPU.
+"""Time a whole training step of a language model with 10,000 words, against torch on the CPU.
 
 The step: embedding, LSTM (T = 35, B = 20, H = 200), linear to all words, mean cross entropy,
 backward, clipping by the norm of all gradients, one step of the optimiser; float32, and the state

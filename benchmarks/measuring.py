@@ -1,4 +1,4 @@
-"""Measures for every benchmark here: medians of jobs in turn, or of one alone with what it asks of
+"""Measure for every benchmark here: medians of jobs in turn, or of one alone with what it asks of
 the system; ratios.
 
 Results are written as JSON with the machine, the versions, the commit and the date; tables in the

@@ -1,4 +1,4 @@
-"""autograd and MyGrad for the benchmark: a loop of the equations, op by op."""
+"""Build the peers of autograd and MyGrad: a loop of the equations, op by op."""
 
 import importlib.util
 from collections.abc import Callable

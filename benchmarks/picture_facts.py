@@ -1,4 +1,4 @@
-"""What a picture shows, read from its file alone: boxes, edges, norms of gradients, a time axis.
+"""Read a picture from its file alone: boxes, edges, norms of gradients, a time axis.
 
 The same reader for the files of all libraries, SVG or DOT. Below `pictures.py`.
 """

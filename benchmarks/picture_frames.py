@@ -1,4 +1,4 @@
-"""Milliseconds a frame while an interactive page pans, in a real Chromium. Below `pictures.py`.
+"""Time the frames of an interactive page that pans in a real Chromium. Below `pictures.py`.
 
 The browser is that of the tests, without a GPU; it shows at most 60 frames a second, so 16.7 ms is
 the least there is.

@@ -1,4 +1,4 @@
-"""What draws graphs of torch models, for the benchmark of pictures: torchviz, torchview, torchlens.
+"""Draw graphs of torch models for the benchmark of pictures: torchviz, torchview, torchlens.
 
 The network is the LSTM of `cells.py` in torch's functions, its step a module of its own, which is
 what torchview and torchlens group by. DOT becomes SVG by the `dot` of Graphviz. Below
@@ -23,7 +23,7 @@ Key = tuple[str, str, str]  # library, level, format
 
 
 class Cell(torch.nn.Module):
-    """One step of an LSTM."""
+    """Compute one step of an LSTM."""
 
     def __init__(self, given: dict[str, Any], dtype: torch.dtype) -> None:
         super().__init__()
@@ -40,7 +40,7 @@ class Cell(torch.nn.Module):
 
 
 class Network(torch.nn.Module):
-    """The LSTM over all steps and its loss: the sum of the squares of the last h."""
+    """Run the LSTM over all steps; the loss is the sum of the squares of the last h."""
 
     def __init__(self, given: dict[str, Any], dtype: torch.dtype = torch.float32) -> None:
         super().__init__()

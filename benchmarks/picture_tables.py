@@ -1,4 +1,4 @@
-"""The tables of the benchmark of pictures. Below `tables.py`, which puts them into the docs."""
+"""Tabulate the benchmark of pictures. Below `tables.py`, which puts it into the docs."""
 
 from typing import Any
 

@@ -1,5 +1,5 @@
-"""The benchmark of pictures: an LSTM drawn by us and by what draws torch's graphs, then by us alone
-at sizes that nothing else draws: many boxes, a million ops, the interactive page.
+"""Draw an LSTM by us and by the libraries that draw torch's graphs, then by us alone at sizes that
+nothing else draws: many boxes, a million ops, the interactive page.
 
 Peers run in turn in one process. What is large runs in processes of its own, so that caches are
 cold and the peak of memory is its own. Run `python -m benchmarks.pictures`; peers, Graphviz and

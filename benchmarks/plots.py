@@ -1,4 +1,4 @@
-"""Plots of the benchmarks for the docs, the same bytes for the same results."""
+"""Plot results of the benchmarks for the docs, the same bytes for the same results."""
 
 from itertools import cycle
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""One training step of a recurrent layer against its peers, on the CPU or, by --device, on a GPU.
+"""Time a training step of a recurrent layer and its peers, on the CPU or, by --device, on a GPU.
 
 The measure: forward over T with a fixed upstream gradient on every output, then the gradients of
 the input, the initial state and all weights; best peer / ours, the sides in turn, each alone on the

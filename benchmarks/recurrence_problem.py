@@ -1,4 +1,4 @@
-"""The problem of the benchmark of recurrences: arrays, our step, gradients to compare with.
+"""Pose the problem of the benchmark of recurrences: arrays, our step, gradients to compare with.
 
 Below the files `recurrence*.py` and `gpu_*.py`, above `cells.py`. The arrays are drawn from one
 seed, so that every process of a line has the same ones.

@@ -1,4 +1,4 @@
-"""The process of one side of the benchmark of recurrences: ours, or some ways of one library.
+"""Run one side of the benchmark of recurrences in a process: ours, or some ways of one library.
 
 `python -m benchmarks.recurrence_side TASK` answers a line of JSON with a line of JSON: first, for
 a shape and the file of its gradients in float64, what its ways take once, after the gradients were

@@ -1,4 +1,4 @@
-"""Measures how steady our step is: over fresh processes, and beside torch's waiting threads.
+"""Measure how steady our step is: over fresh processes, and beside torch's waiting threads.
 
 Below `recurrence.py`, above `recurrence_side.py`. The lines are those of the LSTM that the project
 has targets for: medians of ten processes within 10 %, beside another pool at most 1.3 times alone.

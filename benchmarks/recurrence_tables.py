@@ -1,4 +1,4 @@
-"""The tables of the benchmark of recurrences on the CPU. Below `tables.py`."""
+"""Tabulate the benchmark of recurrences on the CPU. Below `tables.py`."""
 
 from typing import Any
 

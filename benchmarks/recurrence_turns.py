@@ -1,4 +1,4 @@
-"""Measures the sides of the benchmark of recurrences in turn, each in a process of its own.
+"""Measure the sides of the benchmark of recurrences in turn, each in a process of its own.
 
 All processes of a line are there at once, and one is measured at a time, for a fraction of a
 second, round after round: where the clock of the machine changes from minute to minute, it does so

@@ -1,4 +1,4 @@
-"""Measures strong and weak scaling over ranks of MPI: training by rows, and scans by time.
+"""Measure strong and weak scaling over ranks of MPI: training by rows, and scans by time.
 
 Run `python -m benchmarks.scaling`, or with `--parts` some of it. `network` times all-reduces and
 the ways to scan maps over ranks, `fit` the steps of `rnn.fit(..., distributed=True)` of a language

@@ -15,7 +15,7 @@ RANKS = (8, 64, 1024)
 
 
 class Network(NamedTuple):
-    """Seconds of latency of a message, and bytes a second."""
+    """Hold seconds of latency of a message, and bytes a second."""
 
     latency: float
     bandwidth: float

@@ -1,4 +1,4 @@
-"""One rank of a scaling benchmark: `mpiexec -n N python -m mpi4py -m benchmarks.scaling_side JSON`.
+"""Run one rank of scaling: `mpiexec -n N python -m mpi4py -m benchmarks.scaling_side JSON`.
 
 Rank 0 prints the result as the last line. What limits a line is measured apart, in a run of its
 own: ranks meet before every message, and the time to the meeting is waiting. Below `scaling.py`.
@@ -28,7 +28,7 @@ PAIRS = [(1, 64), (8, 256), (32, 1024)]  # B, H of states that ranks exchange
 
 
 class Apart:
-    """Seconds and calls by name: of messages, and of the waiting for the last rank before each."""
+    """Hold seconds and calls by name: of messages, and of waiting for the last rank before each."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
@@ -165,7 +165,7 @@ def layer(T: int, B: int, I: int, H: int) -> Any:
 
 
 class Timed(Communicator):
-    """A communicator that measures what it does."""
+    """Measure what a communicator does."""
 
     def __init__(self, apart: Apart) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Writes the tables of scaling over ranks. Below `tables.py`."""
+"""Write the tables of scaling over ranks. Below `tables.py`."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The table of the tasks. Below `tables.py`, which puts it into the docs."""
+"""Tabulate the tasks. Below `tables.py`, which puts the table into the docs."""
 
 from statistics import mean
 from typing import Any

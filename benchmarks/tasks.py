@@ -1,4 +1,4 @@
-"""The tasks of the textbooks: every example on its real data with the seeds 0, 1 and 2.
+"""Run the tasks of the textbooks: every example on its real data with the seeds 0, 1 and 2.
 
 Run `python -m benchmarks.tasks` for all of them, or with the names of some: the rows of the others
 stay as they are, if the machine and the versions are still the same. `--device cupy` runs them on a
@@ -22,7 +22,7 @@ POINTS = 12  # of a curve that are kept
 
 
 class Task(NamedTuple):
-    """A row of the table: an example with its options, and which of its figures counts.
+    """Hold a row of the table: an example with its options, and the one of its metrics that counts.
 
     `floor` is the figure that it has to beat, `aim` the one that it is to reach, both in the unit
     of `figure`; `better` says which way is up. `curve` is what is measured while it trains. `data`

@@ -1,4 +1,4 @@
-"""A training step of torch as one CUDA graph: all launches are captured once and then repeated."""
+"""Capture a training step of torch as one CUDA graph: all launches once, and then repeated."""
 
 from collections.abc import Callable
 from typing import Any

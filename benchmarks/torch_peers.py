@@ -1,5 +1,5 @@
-"""What torch offers for the benchmark: its layers, a loop of its cells, a loop of plain ops, and
-the same with the step compiled.
+"""Build the peers of torch: its layers, a loop of its cells, a loop of plain ops, and the same with
+the step compiled.
 """
 
 from collections.abc import Callable
@@ -18,7 +18,7 @@ CELLS = {"lstm": torch.nn.LSTMCell, "gru": torch.nn.GRUCell, "rnn": torch.nn.RNN
 
 
 class Torch:
-    """The functions that the equations ask for."""
+    """Offer the functions that the equations ask for."""
 
     tanh, sigmoid, sqrt = torch.tanh, torch.sigmoid, torch.sqrt
     linear, absolute = functional.linear, torch.abs

@@ -1,4 +1,4 @@
-"""The sections of the gallery on paths, Jacobians, truncation, and what each step adds."""
+"""Draw the sections of the gallery on paths, Jacobians, truncation, and the part of each step."""
 
 import engine
 import rnn

@@ -1,4 +1,4 @@
-"""The sections of the gallery on graphs themselves: faults, differences, and the second order."""
+"""Draw the sections of the gallery on graphs: faults, differences, and the second order."""
 
 import numpy as np
 

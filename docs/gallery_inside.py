@@ -1,5 +1,5 @@
-"""The sections of the gallery on the inside of a network: gates, training, influence, attention,
-and the equations of a cell.
+"""Draw the sections of the gallery on the inside of a network: gates, training, influence,
+attention, and the equations of a cell.
 """
 
 import numpy as np

@@ -1,4 +1,4 @@
-"""The networks of the gallery: small, seeded, trained for a moment on data that is made here.
+"""Train the networks of the gallery: small, seeded, for a moment, on data that is made here.
 
 Below `gallery_parts.py`. All in float64, so that the numbers in the pictures are the same on
 every machine.
@@ -24,7 +24,7 @@ CLIP = 1.0
 
 
 class Speller(rnn.Module):
-    """A letter in, the next letter out: embedding, LSTM, linear."""
+    """Map a letter to the next letter: embedding, LSTM, linear."""
 
     def __init__(self, letters: str, hidden: int) -> None:
         self.letters = letters
@@ -46,7 +46,7 @@ class Speller(rnn.Module):
 
 
 class Recall(rnn.Module):
-    """Reads numbers, of which one is marked, and says at the end which number that was."""
+    """Read numbers, of which one is marked, and say at the end which number that was."""
 
     def __init__(self, cell: rnn.Cell) -> None:
         self.recurrent = rnn.Recurrent(cell)
@@ -61,7 +61,7 @@ class Recall(rnn.Module):
 
 
 class Reverser(rnn.Module):
-    """Reads symbols and says them backwards; every step of the decoder looks at the encoder's."""
+    """Read symbols and say them backwards; every step of the decoder looks at the encoder's."""
 
     def __init__(self, symbols: int, hidden: int) -> None:
         self.read = rnn.Embedding(symbols, hidden, dtype="float64")
@@ -114,7 +114,7 @@ class Normed(rnn.Cell):
 
 @dataclass(frozen=True)
 class Trained:
-    """A network with the loss and the norm of the gradient before clipping of every update."""
+    """Hold a network with the loss and the norm before clipping of the gradient of every update."""
 
     net: Any
     losses: list[float]
@@ -176,7 +176,7 @@ def mark_of(sequence: tuple[Tensor, Tensor]) -> int:
 
 
 class Networks:
-    """Every network and every loss that a picture is drawn of, by name; each is made once."""
+    """Make every network and every loss that a picture is drawn of, once each, by name."""
 
     @cached_property
     def speller(self) -> Speller:

@@ -1,4 +1,4 @@
-"""Holds one section of the gallery, and the tools with which its text reads its picture.
+"""Hold one section of the gallery, and the tools with which its text reads its picture.
 
 Below the sections, which `make_gallery.py` puts together.
 """
@@ -20,7 +20,7 @@ __all__ = ["Section", "box", "claim", "edges", "number"]
 
 
 class Section(NamedTuple):
-    """A picture with its text.
+    """Hold a picture with its text.
 
     `lesson` is a sentence on what the picture teaches, `draw` makes the picture of the networks
     that its parameters name, `read` tells the numbers in it. The page shows the body of `draw` as

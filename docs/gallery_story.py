@@ -1,5 +1,5 @@
-"""The sections of the gallery on how far a gradient gets: the story, and the backward pass as a
-graph, still and animated.
+"""Draw the sections of the gallery on how far a gradient gets: the story, and the backward pass as
+a graph, still and animated.
 """
 
 import viz

@@ -1,4 +1,4 @@
-"""The sections of the gallery on the structure of a network: rolled, unrolled by three levels,
+"""Draw the sections of the gallery on the structure of a network: rolled, unrolled by three levels,
 layers and directions, encoder and decoder.
 """
 

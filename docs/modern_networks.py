@@ -1,4 +1,4 @@
-"""Trains the networks of docs/reference/modern.md: four cells that learn to recall a marked number.
+"""Train the networks of docs/reference/modern.md: four cells that recall a marked number.
 
 Below `make_modern.py`. All in float64, trained for a moment on data that is made here.
 """
@@ -19,7 +19,7 @@ STATES = {"LSTM": "c", "minGRU": "h", "DeltaNet": "S", "LIF": "v"}
 
 
 class Recalling(rnn.Module):
-    """Reads numbers, of which one is marked, and says at the end which number that was."""
+    """Read numbers, of which one is marked, and say at the end which number that was."""
 
     def __init__(self, cell: rnn.Cell) -> None:
         self.recurrent = rnn.Recurrent(cell)
