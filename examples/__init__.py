@@ -1,1 +1,1 @@
-"""Examples, one file each: run them with `python -m examples.NAME`."""
+"""Show what the packages can do, a file each: run them with `python -m examples.NAME`."""

@@ -1,4 +1,4 @@
-"""The adding problem: a long sequence of numbers, two of them marked, and their sum at its end.
+"""Solve the adding problem: a long sequence of numbers, two of them marked, their sum at its end.
 
 Every step has a number, uniform in [0, 1), and a mark: 1 at one step of the first half and at one
 of the second half, 0 elsewhere. The target is the sum of the two marked numbers. The constant
@@ -43,7 +43,7 @@ EVERY = 50  # updates between two tests
 
 
 class Adder(rnn.Module):
-    """A recurrent layer, and one number of its last state: x (T, B, 2) -> (B,)."""
+    """Map x (T, B, 2) to one number (B,) of the last state of a recurrent layer."""
 
     def __init__(self, cell: str, hidden: int) -> None:
         self.recurrent = LAYERS[cell](2, hidden)

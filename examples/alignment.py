@@ -1,4 +1,4 @@
-"""Speech, video and DNA as shapes of sequence work, on generated data. Choose one by --part.
+"""Align speech, video and DNA as shapes of sequence work, on generated data. Choose one by --part.
 
 speech: many to many, unaligned. Labels are spoken one after another, each for two to five frames of
     its own sound with noise, with silence between some; their times are not told. A bidirectional
@@ -122,7 +122,7 @@ WATCHER = partial(Classifier, None, len(WAYS), embedding=SIDE * SIDE, cell="gru"
 
 
 class Part(NamedTuple):
-    """What is made, what learns, what is measured (the first figure counts), how many updates."""
+    """Hold how data is made, the model, the metrics (the first counts), and how many updates."""
 
     make: Callable[..., Batch]
     model: Callable[..., Any]

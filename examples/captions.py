@@ -1,4 +1,4 @@
-"""One to many: a sentence about a picture, from the vector of its features.
+"""Write a sentence about a picture, from the vector of its features: one to many.
 
 Data, generated: a scene is two things, each with a size, a colour and a shape, one beside, above
 or below the other; its caption is "a small red circle above a large blue square". The features are
@@ -53,14 +53,14 @@ VALIDATED = 8  # times in a run
 
 
 class Scenes(NamedTuple):
-    """Features (N, F) of scenes, and their captions as indices (N, U), each with its end."""
+    """Hold features (N, F) of scenes, and their captions as indices (N, U), each with its end."""
 
     features: Any
     captions: Any
 
 
 class Parts(NamedTuple):
-    """Scenes to learn from, to choose by, to judge by, and the words."""
+    """Hold scenes to learn from, to choose by, to judge by, and the words."""
 
     train: Scenes
     valid: Scenes

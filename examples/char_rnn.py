@@ -63,7 +63,7 @@ def detached(state: Any) -> Any:
 
 
 class Training:
-    """The loop over chunks, the figures that it leaves, and a stop that can come at any time."""
+    """Run the loop over chunks, keep its metrics, and stop at any time."""
 
     def __init__(self, model: CharRNN, text: Text, options: argparse.Namespace) -> None:
         self.model, self.text, self.options = model, text, options

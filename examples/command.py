@@ -1,4 +1,4 @@
-"""The command lines of the examples: options that are checked, complaints of one line, status 2."""
+"""Read the command lines of the examples: checked options, errors of one line, status 2."""
 
 import argparse
 import math

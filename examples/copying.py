@@ -1,4 +1,4 @@
-"""The copy task: ten symbols, a wait of T steps, and the same ten symbols again.
+"""Copy ten symbols after a wait of T steps: the copy task.
 
 The input is ten symbols out of eight, T - 1 blanks, a sign to begin, and ten blanks: T + 20 steps.
 The target is T + 10 blanks and then the ten symbols. The loss is the mean cross entropy of all
@@ -40,7 +40,7 @@ BLANK, SIGN = 0, SYMBOLS + 1
 
 
 class Copier(rnn.Module):
-    """x (T, B) -> logits (T, B, 9) of the blank and the symbols."""
+    """Map x (T, B) to logits (T, B, 9) of the blank and the symbols."""
 
     def __init__(self, cell: str, hidden: int) -> None:
         self.embedding = rnn.Embedding(SYMBOLS + 2, SYMBOLS + 2)

@@ -1,4 +1,4 @@
-"""Where the examples find data, and how they deal them out. Below every example.
+"""Find the data of the examples, and split it. Below every example.
 
 Real data are in `shared/data/` beside the repository. They belong to others and are not part of it,
 so an example has to do without them.

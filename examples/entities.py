@@ -1,4 +1,4 @@
-"""Many to many, aligned: names of persons, places, products and more in noisy text.
+"""Find names of persons, places, products and more in noisy text: many to many, aligned.
 
 Data: WNUT 2017, emerging and rare entities (Derczynski et al., 2017), in the parts that are
 published: tweets to learn from, comments and posts from elsewhere to validate and to test, with
@@ -65,7 +65,7 @@ def generated() -> Parts[Tagged]:
 
 
 class Reader(NamedTuple):
-    """What the numbers of a batch stand for, and how each form of a word is spelled."""
+    """Hold what the numbers of a batch stand for, and how each form of a word is spelled."""
 
     words: Vocabulary
     tags: Vocabulary
@@ -112,7 +112,7 @@ class Reader(NamedTuple):
 
 
 class Entities(rnn.Module):
-    """A tagger with spelling; while it trains it hides some words, so that it learns to spell."""
+    """Tag words by their spelling too; in training hide some words, so that it learns to spell."""
 
     def __init__(self, reader: Reader, options: argparse.Namespace, head: str) -> None:
         assert reader.words.unk is not None

@@ -1,4 +1,4 @@
-"""Many to one: the next value of a time series, given the values before it.
+"""Forecast the next value of a time series, given the values before it: many to one.
 
 Data: airline passengers, monthly and yearly sunspots, daily minimum temperatures, in time order;
 without them a generated series with a trend and a season. The last part of a series is the test and
@@ -45,7 +45,7 @@ EVERY = 20  # updates between two validations
 
 
 class Scale(NamedTuple):
-    """A scale on which the noise of a series is even, and the way back."""
+    """Map values to a scale on which the noise of a series is even, and back."""
 
     there: Callable[[Any], Any]
     back: Callable[[Any], Any]
@@ -57,7 +57,7 @@ PLAIN = Scale(lambda z: z, lambda z: z)
 
 
 class Series(NamedTuple):
-    """A series: its file, its season in steps, the share before the test, and what is read."""
+    """Describe a series: its file, its season in steps, the share before the test, how it is read."""
 
     file: str
     season: int
@@ -77,7 +77,7 @@ SERIES = {
 
 
 class Forecaster(rnn.Module):
-    """A recurrent layer over a window, and the change that its last state says.
+    """Read a window by a recurrent layer, and give the change that its last state says.
 
     x (T, B, I) -> (B, 1).
     """
@@ -95,7 +95,7 @@ class Forecaster(rnn.Module):
 
 
 class Task:
-    """A series as windows x (N, W, I), the change after each, y (N, 1), and the way back.
+    """Hold a series as windows x (N, W, I), the change after each, y (N, 1), and the way back.
 
     `times` (N,) are the places in the series that are to be forecast; the test begins at `cut`,
     the validation at `before`.

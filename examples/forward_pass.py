@@ -1,4 +1,4 @@
-"""One layer by hand: 100 steps of 32 features through a simple recurrence of 64 units, three ways.
+"""Run one layer by hand: 100 steps of 32 features through a recurrence of 64 units, three ways.
 
     state_t = tanh(W x_t + U state_(t-1) + b)    x (100, 32), W (64, 32), U (64, 64), b (64,)
 
@@ -43,7 +43,7 @@ def numpy_loop(x: Any, W: Any, U: Any, b: Any) -> Any:
 
 
 class Simple(rnn.Cell):
-    """The same equation as a cell."""
+    """Write the same equation as a cell."""
 
     pure = True
 

@@ -1,4 +1,4 @@
-"""Four letters by hand: reading "h e l l" a network learns to say "e l l o", every number shown.
+"""Show every number of a network that reads "h e l l" and learns to say "e l l o".
 
 The network of the textbooks, without biases, in their symbols:
 
@@ -27,7 +27,7 @@ WEIGHTS = ("W_xh", "W_hh", "W_hy")
 
 
 class Hello(rnn.Module):
-    """x (T, 1, V) -> the hidden values (T, 1, H) and the logits (T, 1, V)."""
+    """Map x (T, 1, V) to the hidden values (T, 1, H) and the logits (T, 1, V)."""
 
     def __init__(self, V: int, H: int) -> None:
         self.W_xh = rnn.parameter((H, V), 0.5, dtype="float64")
@@ -45,7 +45,7 @@ class Hello(rnn.Module):
 
 
 class Walk(NamedTuple):
-    """Every number of a forward and a backward pass; T steps, V letters, H hidden values."""
+    """Hold every number of a forward and a backward pass; T steps, V letters, H hidden values."""
 
     x: Any  # (T, V)
     h: Any  # (T, H)

@@ -1,4 +1,4 @@
-"""A recurrence from the output alone: a network trained all steps at once, then let free.
+"""Train a recurrence from the output alone with all steps at once, then let it run free.
 
 Data, generated: a needle on a dial, y = (cos a, sin a), turned at every step by an angle x that
 stays for a while and then jumps to another. A Jordan network is told x and its own last output.
@@ -43,7 +43,7 @@ LARGEST = 0.5  # the largest angle of a step, in radians
 
 
 class Turns(NamedTuple):
-    """Angles x (T, B, 1), needles y (T, B, 2) after them, and where they begin, first (B, 2)."""
+    """Hold angles x (T, B, 1), needles y (T, B, 2) after them, and their start, first (B, 2)."""
 
     x: Any
     y: Any

@@ -1,4 +1,4 @@
-"""What models of several examples are made of. Below the examples, above `rnn`."""
+"""Share layers among the models of several examples. Below the examples, above `rnn`."""
 
 from collections.abc import Callable
 from typing import Any
@@ -23,7 +23,7 @@ NAMED: dict[str, Any] = {"choices": sorted(LAYERS), "metavar": "NAME"}  # what -
 
 
 def hide(ids: Tensor, share: float, unk: int) -> Tensor:
-    """Word dropout: the same indices with a share of them, drawn at every call, made unknown."""
+    """Drop words: return the indices with a share of them, drawn at every call, made unknown."""
     if not share:
         return ids
     kept = engine.dropout(engine.ones(ids.shape, device=ids.device), share) > 0

@@ -1,4 +1,4 @@
-"""Many to many, aligned: polyphonic music, what sounds next given all that sounded before.
+"""Predict which notes of polyphonic music sound next, given all before: many to many, aligned.
 
 Data: the chorales of J. S. Bach (JSB) at quarter notes, split as published; without them chords of
 a random walk. A time step is 88 keys, each sounding or not; a GRU gives each of them a probability.
@@ -41,7 +41,7 @@ CHORDS = ((0, 4, 7), (5, 9, 12), (7, 11, 14), (9, 12, 16))  # I, IV, V and vi of
 
 
 class Parts(NamedTuple):
-    """Pieces (T, 88) of zeros and ones: to learn from, to choose by, to judge by."""
+    """Hold pieces (T, 88) of zeros and ones: to learn from, to choose by, to judge by."""
 
     train: list[Any]
     valid: list[Any]
@@ -49,7 +49,7 @@ class Parts(NamedTuple):
 
 
 class Pianist(rnn.Module):
-    """Logits of every key at every step, given the steps before: keys (T, B, 88) -> (T, B, 88)."""
+    """Map keys (T, B, 88) to logits (T, B, 88) of every key, given the steps before."""
 
     def __init__(self, hidden: int, dropout: float) -> None:
         self.dropout = dropout

@@ -1,4 +1,4 @@
-"""Gradients without a way back in time: RTRL, e-prop and truncated BPTT beside the true gradient.
+"""Estimate gradients without a way back in time: RTRL, e-prop, truncated BPTT, beside BPTT.
 
 A cell reads bits and has to give each of them out again some steps later. Measures, before any
 training, how near each estimate comes to the gradient of BPTT and what it takes, and draws it. Then

@@ -1,4 +1,4 @@
-"""Parity over long ranges: after every bit, whether the number of ones so far is odd.
+"""Say after every bit whether the number of ones so far is odd: parity over long ranges.
 
 The input is random bits, the answer at each step the parity of all bits up to it, a state that
 every one flips. Training has sequences of T steps, the test far longer ones, so that only a cell

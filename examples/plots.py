@@ -1,4 +1,4 @@
-"""The plot of `char_rnn.py`, drawn by matplotlib without a screen. Below it."""
+"""Plot the losses of `char_rnn.py` by matplotlib without a screen. Below it."""
 
 import math
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The model of the tasks that compare cells: layers of any cell that read symbols, its training.
+"""Read symbols by layers of any cell: the model of the tasks that compare cells, its training.
 
 Each layer adds to its input what a cell makes of the symbol and of the one before it, which is the
 short convolution of the published blocks, in its full form: x + cell(W [norm(x_t), norm(x_t-1)]).
@@ -27,7 +27,7 @@ Make = Callable[..., Batch]
 
 
 class Reader(rnn.Module):
-    """x (T, B) -> logits (A, B, V) of the last A steps; all have answers of the V symbols."""
+    """Map x (T, B) to logits (A, B, V) of the last A steps; all have answers of the V symbols."""
 
     def __init__(self, cell: str, symbols: int, answers: int, width: int, layers: int) -> None:
         self.embedding = rnn.Embedding(symbols, width)

@@ -1,4 +1,4 @@
-"""Multi-query associative recall: pairs of a key and a value, then keys to answer by a value.
+"""Recall values by keys (multi-query associative recall): pairs first, then keys to answer.
 
 The input is N pairs, each a key and behind it its value, and then the N keys in another order:
 3N steps. The answer to a key is the value that it had. All keys of a sequence are different; which

@@ -1,4 +1,4 @@
-"""Selective copying: symbols scattered among noise, and the same symbols again without it.
+"""Copy symbols that are scattered among noise, without the noise: selective copying.
 
 The input is T steps of noise with eight symbols at random places among them, and then eight signs
 to write: T + 8 steps. The answers are the symbols in their order. Where the symbols stand differs

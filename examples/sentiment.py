@@ -1,4 +1,4 @@
-"""Many to one: is a sentence from a film review for or against the film?
+"""Judge whether a sentence from a film review is for or against the film: many to one.
 
 Data: the sentence polarity dataset v1.0 (Pang and Lee, 2005), 5,331 sentences of each kind. A tenth
 of each is held out to test and another to validate, both drawn by the seed; the test part is read
@@ -93,7 +93,7 @@ class Pooled(rnn.Module):
 
 
 class Textbook(rnn.Module):
-    """The textbook's stack: a simple recurrent layer of relu units and three dense ones."""
+    """Stack a simple recurrent layer of relu units and three dense ones, as the textbook does."""
 
     def __init__(self, words: Vocabulary, options: argparse.Namespace) -> None:
         self.layers = Sequential(

@@ -1,4 +1,4 @@
-"""Many to many, aligned: a language model of Shakespeare, by characters or by words.
+"""Model the language of Shakespeare, by characters or by words: many to many, aligned.
 
 Data: tinyshakespeare, the first 90 % of its characters to learn from and the rest to validate, the
 usual split; without it Python's own documentation. The text runs as parallel streams, with a state
@@ -40,7 +40,7 @@ EVERY = 10  # how often a run is validated
 
 
 class Text(NamedTuple):
-    """A text as indices: to learn from, and to validate."""
+    """Hold a text as indices: to learn from, and to validate."""
 
     vocabulary: Vocabulary
     train: Any

@@ -1,4 +1,4 @@
-"""Speech, DNA and video of `alignment.py`, made as they are needed, fixed by the seed and a key.
+"""Make speech, DNA and video for `alignment.py` as they are needed, fixed by the seed and a key.
 
 Each is a batch: x (T, B) or (T, B, I), lengths (B,), and what is to be said. Below it, above
 `rnn.data`.

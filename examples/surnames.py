@@ -1,4 +1,4 @@
-"""Many to one: the nationality of a surname, read letter by letter.
+"""Guess the nationality of a surname, read letter by letter: many to one.
 
 Data: a folder with a file of surnames, one a line, for each nationality. Many lines repeat, and
 some surnames are of several nations, so it is distinct surnames that are split: a tenth of each
@@ -35,7 +35,7 @@ Named = list[tuple[str, str]]  # a surname and its nation
 
 
 class Reader(NamedTuple):
-    """A model with what its numbers stand for."""
+    """Hold a model with what its numbers stand for."""
 
     model: Classifier
     letters: Vocabulary

@@ -1,4 +1,4 @@
-"""What the examples that train on a task share: common options, their result, their way out.
+"""Share the common options, the result and the way out of the examples that train on a task.
 
 Every one has ``parse(arguments)``, its options, and ``run(options)``, which trains and returns a
 `Result`; `benchmarks/tasks.py` calls both. Below the examples, above `command.py`.

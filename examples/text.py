@@ -1,4 +1,4 @@
-"""A text as integers, and what its characters cost without a model. Below `char_rnn.py`."""
+"""Read a text as integers, and measure its characters without a model. Below `char_rnn.py`."""
 
 import math
 from collections import Counter
@@ -10,7 +10,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Text:
-    """A text as integers, cut into a part to learn from and its last tenth, held out."""
+    """Hold a text as integers, cut into a part to learn from and its last tenth, held out."""
 
     symbols: str
     train: Any

@@ -1,4 +1,4 @@
-"""Many to many, not aligned: short French sentences into English, with attention.
+"""Translate short French sentences into English, with attention: many to many, not aligned.
 
 Data: the pairs of PyTorch's tutorial on translation (under ten words, the English begins with "I
 am", "he is" and so on) from manythings.org/anki and tatoeba.org, normalised as there: lower case,
@@ -88,7 +88,7 @@ def split(pairs: Pairs, seed: int) -> Parts[Pairs]:
 
 
 class Translator(NamedTuple):
-    """A model with the words of both languages."""
+    """Hold a model with the words of both languages."""
 
     model: Seq2Seq
     french: Vocabulary

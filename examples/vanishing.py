@@ -1,4 +1,4 @@
-"""Vanishing and exploding gradients: how the gradient of a last loss fades on its way back in time.
+"""Measure how the gradient of a last loss vanishes or explodes on its way back in time.
 
 Measures, by a probe, the norm of dL/dh at every distance from the last step for networks before any
 training, prints how much is left at the first step, and draws it as a plot and as the story of all
@@ -56,7 +56,7 @@ def networks(inputs: int, hidden: int) -> dict[str, Callable[[], rnn.Cell]]:
 
 
 class Run(NamedTuple):
-    """A network on its inputs, and a loss that weighs its last state by fixed random numbers."""
+    """Hold a network on its inputs, and a loss: its last state weighed by fixed random numbers."""
 
     probe: rnn.Probe
     state: str
