@@ -57,7 +57,7 @@ PLAIN = Scale(lambda z: z, lambda z: z)
 
 
 class Series(NamedTuple):
-    """Describe a series: its file, its season in steps, the share before the test, how it is read."""
+    """Describe a series: file, season in steps, the share before the test, how it is read."""
 
     file: str
     season: int
