@@ -1,4 +1,4 @@
-"""Test that looks refuse bad colours, notes wrap and stand left, and words fit their widths."""
+"""Test that annotations refuse bad colours, notes wrap at the left, and words fit their widths."""
 
 import re
 import string
