@@ -144,7 +144,7 @@ def unnamed(x, h):
 CASES = {tuples: "hc", unpacked: "hc", flow: "hc", closure: "hc", single: "h", unnamed: "h"}
 
 
-def told() -> "dict[str, list[str]]":
+def labels() -> "dict[str, list[str]]":
     """Return the labels of the ops of each case."""
     equations, scope = _engine()
     V.root = scope.ROOT
@@ -157,4 +157,4 @@ def told() -> "dict[str, list[str]]":
 
 
 if __name__ == "__main__":
-    print(json.dumps(told(), indent=1))
+    print(json.dumps(labels(), indent=1))

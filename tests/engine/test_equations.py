@@ -23,7 +23,7 @@ def labels(step: Callable[[Any], Any], states: tuple[str, ...] = ()) -> list[str
     x = engine.ones((2, 4), requires_grad=True)
     with engine.equations(step, states):
         outputs = step(x)
-    return told(Graph.of(*(outputs if isinstance(outputs, tuple) else (outputs,))))
+    return labelled(Graph.of(*(outputs if isinstance(outputs, tuple) else (outputs,))))
 
 
 def labels_of_cell(step: Callable[[Any], Any], states: tuple[str, ...]) -> list[str]:
@@ -31,10 +31,10 @@ def labels_of_cell(step: Callable[[Any], Any], states: tuple[str, ...]) -> list[
     x = engine.ones((2, 4), requires_grad=True)
     with engine.equations(step, states):
         y, state = step(x)
-    return told(Graph.of(y, *(state if isinstance(state, tuple) else (state,))))
+    return labelled(Graph.of(y, *(state if isinstance(state, tuple) else (state,))))
 
 
-def told(graph: Graph) -> list[str]:
+def labelled(graph: Graph) -> list[str]:
     return [f"{n.op.name}:{label(n)}" for n in graph.nodes if n.inputs]
 
 
@@ -203,7 +203,7 @@ def both(x: Any) -> Any:
 
 
 def hidden(x: Any) -> Any:
-    """Return parts that cannot be told apart."""
+    """Return parts that cannot be distinguished."""
     return [tanh(x), x + 1][::-1]
 
 
@@ -606,7 +606,7 @@ def test_recorded_bodies_have_names_too():
         return h, h
 
     body = engine.scan_body(step, engine.zeros(3), engine.ones((4, 3)))
-    assert told(body.graph) == ["add:gate=a", "tanh:gate=h"]
+    assert labelled(body.graph) == ["add:gate=a", "tanh:gate=h"]
 
 
 def pythons() -> list[str]:
@@ -617,7 +617,7 @@ def pythons() -> list[str]:
 
 
 def test_labels_of_every_form_of_assignment():
-    found = equation_cases.told()
+    found = equation_cases.labels()
     assert found["tuples"] == [
         "tanh:gate=u", "mul:state=h", "add:gate=a", "neg:gate=b", "mul:", "add:state=c",
         "mul:gate=e", "neg:gate=f", "add:gate=g",
@@ -642,4 +642,4 @@ def test_labels_are_the_same_in_every_version_of_python(python):
     if subprocess.run([python, "-c", ""], capture_output=True, check=False).returncode:
         pytest.skip(f"{python} does not run")
     done = subprocess.run(run, capture_output=True, text=True, check=True, timeout=60)
-    assert json.loads(done.stdout) == equation_cases.told()
+    assert json.loads(done.stdout) == equation_cases.labels()

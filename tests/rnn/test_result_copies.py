@@ -111,12 +111,12 @@ def results():
     }
 
 
-def told(value):
-    """Return all that a result says, as text."""
+def as_text(value):
+    """Return all of a result as text."""
     if isinstance(value, engine.Tensor):
         return f"{value.dtype}{value.numpy().tolist()}"
     if isinstance(value, dict):
-        return {name: told(x) for name, x in value.items()}
+        return {name: as_text(x) for name, x in value.items()}
     if isinstance(value, rnn.PackedSequence):
         return {name: np.asarray(x).tolist() for name, x in value._asdict().items()}
     if isinstance(value, rnn.History):
@@ -132,7 +132,7 @@ def told(value):
 def test_results_are_the_same_after_a_copy(copied):
     for name, value in results().items():
         assert type(copied(value)) is type(value)
-        assert told(copied(value)) == told(value), name
+        assert as_text(copied(value)) == as_text(value), name
 
 
 @pytest.mark.parametrize("kind", "?bBhHiIlLefd")
@@ -159,12 +159,12 @@ warnings.simplefilter("error")
 import engine
 warnings.filterwarnings("ignore", category=engine.RecurrenceWarning)
 from tests.rnn.test_module_copies import MODULES
-from tests.rnn.test_result_copies import gone_on, state, told
+from tests.rnn.test_result_copies import gone_on, state, as_text
 sent = pickle.load(sys.stdin.buffer)
 found = {
     "modules": {k.__name__: MODULES[k][1](net).numpy() for k, net in sent["modules"].items()},
     "trained": [state(gone_on(parts, 3)) for parts in sent["trained"]],
-    "results": {name: told(value) for name, value in sent["results"].items()},
+    "results": {name: as_text(value) for name, value in sent["results"].items()},
 }
 pickle.dump(found, sys.stdout.buffer)
 """
@@ -187,4 +187,4 @@ def test_all_of_it_goes_on_in_another_process():
         assert list(other) == list(want), names
         for name, x in want.items():
             np.testing.assert_array_equal(other[name], x, f"{names}: {name}")
-    assert found["results"] == {name: told(value) for name, value in own.items()}
+    assert found["results"] == {name: as_text(value) for name, value in own.items()}

@@ -210,12 +210,12 @@ def test_no_wrong_index_is_silently_another_one(wrong):
     with pytest.raises(IndexError, match=f"index {wrong} is outside of the vocabulary of 11"):
         model(ids)  # from the host: at once
 
-    def told():  # at the latest by synchronize: the first call of its kind asks, too
+    def called_on_device():  # at the latest by synchronize: the first call of its kind asks, too
         _ = model(engine.asarray(ids, device="cuda"))
         engine.synchronize()
 
     with pytest.raises(IndexError, match=f"index {wrong} is outside of the vocabulary of 11"):
-        told()
+        called_on_device()
 
 
 def test_targets_are_checked_where_they_come_from():

@@ -316,17 +316,17 @@ def test_a_method_that_there_is_not():
 
 
 def test_large_memories_run_in_chunks_by_themselves():
-    def told(T, K, **options):
+    def explained(T, K, **options):
         xs = inputs(T, B, K=K, V=K)
         return engine.explain_scan(
             memory("scalar", True), engine.zeros((B, K, K), dtype="float64"), tuple(xs), **options
         )
 
-    assert "method chunks" in told(200, 128)
-    assert "method chunks" not in told(100, 128)  # too short
-    assert "method chunks" not in told(200, 127)  # too small
-    assert "method chunks" not in told(200, 128, method="steps")
-    assert "method chunks" not in told(200, 128, lengths=[200, 7])
+    assert "method chunks" in explained(200, 128)
+    assert "method chunks" not in explained(100, 128)  # too short
+    assert "method chunks" not in explained(200, 127)  # too small
+    assert "method chunks" not in explained(200, 128, method="steps")
+    assert "method chunks" not in explained(200, 128, lengths=[200, 7])
 
 
 def test_lengths_keep_padding_away_from_everything():

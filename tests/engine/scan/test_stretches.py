@@ -128,12 +128,12 @@ def test_what_stretches_cannot_do_is_refused_with_the_reason(name):
 
 
 def test_stretches_run_where_they_are_asked_for():
-    def told(**options):
+    def explained(**options):
         xs = (engine.ones((5000, 4)), engine.ones((5000, 4)))
         return engine.explain_scan(decay, engine.zeros(4), xs, **options)
 
-    assert "method stretches" in told(method="stretches")
-    assert "method stretches" not in told()
+    assert "method stretches" in explained(method="stretches")
+    assert "method stretches" not in explained()
 
 
 def test_a_million_steps():

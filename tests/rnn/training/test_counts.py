@@ -139,10 +139,10 @@ def test_padding_does_not_count_in_a_validation():
 def test_a_function_of_the_batch_counts_in_a_validation():
     losses, counts = iter([1.0, 5.0]), iter([7, 3, 1])
 
-    def told(net, batch):
+    def known_loss(net, batch):
         return loss(net, batch) if net.training else engine.asarray(next(losses))
 
-    found = fit(Net(), batches(1), told, epochs=1, validation=batches(2), progress=False,
+    found = fit(Net(), batches(1), known_loss, epochs=1, validation=batches(2), progress=False,
                 count=lambda batch: next(counts))  # fmt: skip
     assert found.validations[0].metrics["loss"] == (3 * 1.0 + 1 * 5.0) / 4
 
