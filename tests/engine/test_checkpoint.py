@@ -13,8 +13,6 @@ import engine
 from engine import random
 from tests.draws import leaf, normal, normal_leaf
 
-pytestmark = pytest.mark.usefixtures("frozen")
-
 H = 4
 
 

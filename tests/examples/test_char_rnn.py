@@ -192,11 +192,14 @@ def test_cupy_that_is_not_installed_is_refused(monkeypatch, tmp_path, capsys):
 def test_ctrl_c_stops_cleanly_and_writes_everything(tmp_path):
     command = [sys.executable, "-u", "-m", "examples.char_rnn", "--out", str(tmp_path / "out"),
                "--hidden", "16", "--updates", "1000000"]  # fmt: skip
-    job = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    assert b"training" in job.stdout.readline()
-    time.sleep(0.5)
-    job.send_signal(signal.SIGINT)
-    output, errors = job.communicate(timeout=120)
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as job:
+        try:
+            assert b"training" in job.stdout.readline()
+            time.sleep(0.5)
+            job.send_signal(signal.SIGINT)
+            output, errors = job.communicate(timeout=120)
+        finally:
+            job.kill()
     assert job.returncode == 0, errors
     assert b"stopped by Ctrl-C" in output
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == WRITTEN
