@@ -17,6 +17,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -115,10 +116,16 @@ def _version(package: str) -> str:
 
     CuPy is installed as cupy-cuda13x or another of its builds, so the name of the module is none.
     """
-    names = importlib.metadata.packages_distributions().get(package, [])
+    names = _distributions().get(package, [])
     for name in names:
         return importlib.metadata.version(name)
     return str(getattr(sys.modules[package], "__version__", "unknown"))
+
+
+@lru_cache(maxsize=1)
+def _distributions() -> Any:
+    """Return the distributions of each package; to read them takes a second or more."""
+    return importlib.metadata.packages_distributions()
 
 
 def _processor() -> str:

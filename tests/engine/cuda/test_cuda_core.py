@@ -29,12 +29,11 @@ def looped(name, given, **options):
         return run(name, given, "numpy", **options)
 
 
-@pytest.mark.parametrize(("name", "form"), covering(STEPS, FORMS))
-def test_a_step_of_every_structure_equals_the_loop(gpu, name, form):
-    for dtype in CLOSE:
-        given = problem(name, **USUAL, dtype=dtype)
-        with only_cuda(form):
-            assert gap(run(name, given, gpu), looped(name, given)) < CLOSE[dtype]
+@pytest.mark.parametrize(("name", "form", "dtype"), covering(STEPS, FORMS, CLOSE))
+def test_a_step_of_every_structure_equals_the_loop(gpu, name, form, dtype):
+    given = problem(name, **USUAL, dtype=dtype)
+    with only_cuda(form):
+        assert gap(run(name, given, gpu), looped(name, given)) < CLOSE[dtype]
 
 
 @pytest.mark.parametrize(
