@@ -21,9 +21,9 @@ from cupy._source import CannotCompileError, for_the_cpu, kernels_of
 EMULATOR = Path(__file__).parent.parent / "emulator"
 RUNTIME = ("fibers.cpp", "scheduler.cpp", "exchange.cpp", "memory.cpp", "races.cpp")
 BASIC = ("-std=gnu++17", "-shared", "-fPIC", "-fno-gnu-unique", "-Wl,-Bsymbolic")
-# Nothing is contracted or vectorised: values are those of one operation after the other. -O1 takes
+# Nothing is contracted or vectorised: values are those of one operation after the other. -O0 takes
 # the least time to compile and to run together.
-KERNEL = (*BASIC, "-O1", "-ffp-contract=off", "-w")
+KERNEL = (*BASIC, "-O0", "-ffp-contract=off", "-w")
 # A call of memory.cpp before each access of memory; no shadow memory and no other runtime.
 CHECKS = ("-fsanitize=kernel-address", "--param", "asan-instrumentation-with-call-threshold=0",
           "--param", "asan-stack=0", "--param", "asan-globals=0")  # fmt: skip
