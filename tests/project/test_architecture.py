@@ -3,7 +3,9 @@
 import ast
 import subprocess
 import sys
+from collections.abc import Iterator
 from doctest import DocTestFinder, DocTestRunner
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from importlib import import_module
 from inspect import getdoc, ismodule
@@ -23,6 +25,11 @@ LONGEST = 300  # lines of a file
 LAUNCHES = Path("engine/scan/cuda/module.py")  # compiles and launches what is generated
 
 
+def last_name(node: ast.AST) -> str:
+    """Return the name of what an expression reads: f for f, and for a.b.f."""
+    return getattr(node, "attr", "") or getattr(node, "id", "")
+
+
 def modules_of(node: ast.AST) -> list[str]:
     """Return the modules that a node imports: by a statement, or by name in a call."""
     if isinstance(node, ast.Import):
@@ -30,12 +37,13 @@ def modules_of(node: ast.AST) -> list[str]:
     if isinstance(node, ast.ImportFrom):
         return [node.module] if node.module and not node.level else []
     if isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):
-        called, name = ast.unparse(node.func).rpartition(".")[2], node.args[0].value
-        if called in ("import_module", "__import__") and isinstance(name, str):
+        name = node.args[0].value
+        if last_name(node.func) in ("import_module", "__import__") and isinstance(name, str):
             return [name] if not name.startswith(".") else []
     return []
 
 
+@cache
 def imports(path: Path) -> dict[str, int]:
     """Return the first names of all modules that a file imports anywhere in it, with a line."""
     found: dict[str, int] = {}
@@ -154,10 +162,19 @@ FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 OWNERS = (*FUNCTIONS, ast.ClassDef, ast.Module)
 
 
+def statements(tree: ast.AST) -> Iterator[ast.AST]:
+    """Yield a tree and all statements in it, without the expressions, which are most of it."""
+    yield tree
+    for name in ("body", "orelse", "handlers", "finalbody", "cases"):
+        inner = getattr(tree, name, ())
+        for one in inner if isinstance(inner, list) else ():
+            yield from statements(one)
+
+
 def without_a_verb(text: str, kinds: tuple[type[ast.AST], ...] = OWNERS) -> list[str]:
     """Return line, name and first word of each docstring of some kinds that begins with no verb."""
     found = []
-    for node in ast.walk(ast.parse(text)):
+    for node in statements(ast.parse(text)):
         if not isinstance(node, kinds):
             continue
         first = (ast.get_docstring(node) or "Return").split()[0].rstrip(".,:;")
@@ -238,11 +255,13 @@ WATCHED = {
 def states(text: str) -> list[int]:
     """Return the lines on which a source makes a context variable or state of a thread."""
     kinds = {"ContextVar", "local"}
-    found = []
+    found: list[int] = []
+    if not any(kind in text for kind in kinds):
+        return found  # to walk all files takes seconds
     for node in ast.walk(ast.parse(text)):
         made = node.bases if isinstance(node, ast.ClassDef) else []
         made = [*made, node.func] if isinstance(node, ast.Call) else made
-        if any(ast.unparse(one).rpartition(".")[2] in kinds for one in made):
+        if any(last_name(one) in kinds for one in made):
             found.append(node.lineno)
     return found
 
