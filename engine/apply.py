@@ -65,7 +65,7 @@ def apply(op: Op, inputs: tuple[Any, ...], attrs: Mapping[str, Any]) -> Tensor:
             return apply(op, inputs, attrs)
     state = threads.state
     target = None
-    if half.any and op.name != "astype":
+    if half.any and op.role != "cast":
         values, target = widened(values)
         if attrs.get("dtype") is not None:  # a sum in a dtype that was asked for
             target = None

@@ -59,7 +59,8 @@ def _batched_getitem(attrs: Attrs, shapes: Shapes, shape: Shape, steps: int) -> 
         Example((Draw((2, 3, 4)), Draw((2, 2), -2, 2, integer=True)),
                 {"key": (Slot(0), slice(0, 2), 1)}),
     ),
-    moves=moves.taken, kind="layout", time_batch=_batched_getitem, degree="sum", public=False,
+    moves=moves.taken, kind="layout", time_batch=_batched_getitem, degree="sum", role="slice",
+    public=False,
 )  # fmt: skip
 def getitem(xp: Any, x: Any, /, *arrays: Any, key: Key) -> Any:
     """Return ``x[key]``, the arrays standing where the key has slots."""

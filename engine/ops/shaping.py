@@ -145,6 +145,7 @@ def _stack_vjp(xp: Any, g: Any, out: Any, *tensors: Any, axis: int = 0) -> list[
     kind="layout",
     time_batch=along(0),
     degree="sum",
+    role="join",
 )
 def concat_(xp: Any, *tensors: Any, axis: int = 0) -> Any:
     """Return tensors one after another along an axis (what `concat` records)."""
@@ -166,6 +167,7 @@ def _stacked(attrs: Attrs, shapes: Shapes, shape: Shape, steps: int) -> Attrs:
     kind="layout",
     time_batch=_stacked,
     degree="sum",
+    role="stack",
 )
 def stack_(xp: Any, *tensors: Any, axis: int = 0) -> Any:
     """Return tensors of one shape side by side along a new axis (what `stack` records)."""
