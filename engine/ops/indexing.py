@@ -233,7 +233,7 @@ def _positions(name: str, x: Tensor, indices: Any, axis: int) -> list[Tensor]:
     """Return an index for every axis: the given one along `axis`, each its own along the others."""
     indices, place = asarray(indices, device=x.device), axis_of(name, axis, x.ndim)
     if indices.ndim != x.ndim:
-        raise ValueError(f"{name}: indices of {indices.ndim} dimensions for {x.ndim} of the tensor")
+        raise ValueError(f"{name}: indices {indices.shape} for x {x.shape}; expected as many axes")
     parts = open_ranges(x.shape, x.device)
     parts[place] = indices
     return parts
