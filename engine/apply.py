@@ -65,7 +65,7 @@ def apply(op: Op, inputs: tuple[Any, ...], attrs: Mapping[str, Any]) -> Tensor:
             return apply(op, inputs, attrs)
     state = threads.state
     target = None
-    if half.any and op.name != "astype":
+    if half.any and op.role != "cast":
         values, target = widened(values)
         if attrs.get("dtype") is not None:  # a sum in a dtype that was asked for
             target = None
@@ -166,7 +166,7 @@ def asarray(
     if isinstance(x, Tensor) and data is x._data and not requires_grad and name is None:
         return x
     if requires_grad and data.dtype.kind not in FLOATING:
-        raise TypeError(f"a {data.dtype} tensor has no gradient; give it a float dtype first")
+        raise TypeError(f"asarray: a {data.dtype} tensor has no gradient; give it a float dtype")
     tensor = Tensor(data, None, requires_grad)
     tensor._node = leaf_node(data, {} if name is None else {"name": name})
     return tensor
@@ -179,7 +179,10 @@ def separate(x: Any, made: Tensor, copy: bool | None) -> Tensor:
     """
     source = x._data if isinstance(x, Tensor) else x
     if copy is False and made.data is not source:
-        raise ValueError("asarray: this cannot be done without a copy")
+        raise ValueError(
+            f"asarray: {type(x).__name__} to {made.dtype} on {made.device} cannot be done without "
+            "a copy; leave copy=False out"
+        )
     if copy and made.data is source:
         backend = backend_of(made.data)
         assert backend is not None

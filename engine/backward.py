@@ -189,7 +189,9 @@ def _hooked(tensor: Tensor, node: Node, g: Any, *, recorded: bool) -> Any:
         if new is None:
             continue
         if isinstance(new, Tensor) and new.dtype != tensor.dtype:
-            raise TypeError(f"a hook on {node} returned {new.dtype}, expected {tensor.dtype}")
+            raise TypeError(
+                f"a hook on {node} returned {new.dtype}, expected {tensor.dtype}; use astype"
+            )
         new = asarray_like(new, tensor)
         if new.shape != tensor.shape:
             raise ValueError(

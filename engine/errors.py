@@ -30,17 +30,12 @@ class RecurrenceWarning(UserWarning):
     """
 
 
-SYMBOLS = {
-    "add": "+", "subtract": "-", "multiply": "*", "divide": "/", "matmul": "@", "power": "**",
-}  # fmt: skip
-
-
 def explained(
     error: Exception, op: Op, scope: Scope, values: tuple[Any, ...], attrs: Mapping[str, Any]
 ) -> Exception:
     """Return the same class of error as `error`, with a message that a user can act on."""
     shapes = [getattr(value, "shape", ()) for value in values]
-    given = f" {SYMBOLS.get(op.name, ',')} ".replace(" , ", ", ").join(map(shown, values))
+    given = f" {op.sign or ','} ".replace(" , ", ", ").join(map(shown, values))
     message = f"{op.name}{scope.place}: {given}: {_reason(op, shapes, attrs) or clearer(error)}"
     return _same_class(error, message)
 

@@ -92,6 +92,13 @@ class Op:
     are in `scan/kernels/functions.h`.
     Of a reduction `c` combines the total ``{0}`` with a further number ``{1}``, beginning at
     `start`.
+    `sign` is the operator that it is in Python, as ``"+"``; empty where it is none.
+    `role` says what graphs and pictures read it as: ``"arithmetic"`` (a step of a formula, as all
+    with a sign; other element-wise ops are functions with a name), ``"slice"`` (entries at a key),
+    ``"join"`` (side by side along an axis), ``"stack"`` (along a new axis), ``"cast"`` (the same
+    numbers in another floating dtype), ``"distribution"`` (numbers that add up to 1 along an axis),
+    ``"random"`` (drawn from a key), ``"recurrence"`` (all steps at once), ``"part"`` (one of
+    several results) or ``""``. Readers outside of `ops/` ask for these and never for a name.
     `inputs` is the number of its tensors, None for any number; the last `optional` of them may be
     left out, or be None.
     `public` says that a function of this name is there for users, in `engine` or `engine.linalg`.
@@ -115,6 +122,8 @@ class Op:
     degree: str = ""
     c: str | Rule = ""
     start: str = ""
+    sign: str = ""
+    role: str = ""
     attributes: tuple[str, ...] = ()
     inputs: int | None = None
     optional: int = 0

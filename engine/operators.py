@@ -109,14 +109,17 @@ def _namespace(x: Tensor, /, *, api_version: str | None = None) -> Any:
     """Return the engine. Raises ValueError for a version of the standard that it does not speak."""
     engine = import_module("engine")
     if api_version is not None and api_version not in engine.API_VERSIONS:
-        raise ValueError(f"the array API {api_version!r} is none of {engine.API_VERSIONS}")
+        raise ValueError(
+            f"__array_namespace__: api_version {api_version!r}; expected one of "
+            f"{', '.join(engine.API_VERSIONS)}"
+        )
     return engine
 
 
 def _to_device(x: Tensor, device: str, /, *, stream: Any = None) -> Tensor:
     """Return the values of x on a device; x itself where it is there. Takes no stream."""
     if stream is not None:
-        raise ValueError("to_device: streams are not supported")
+        raise ValueError(f"to_device: streams are not supported, got {stream!r}; leave stream out")
     return to(x, device)
 
 
@@ -169,7 +172,7 @@ def _reflected(function: Callable[..., Tensor]) -> Callable[[Tensor, Any], Tenso
 def _rows(x: Tensor) -> Iterator[Tensor]:
     """Yield the slices along the first axis (Python's protocol stops at an IndexError only)."""
     if not x.ndim:
-        raise TypeError("a tensor of shape () cannot be iterated over")
+        raise TypeError("a tensor of shape () cannot be iterated over; x.item() is its number")
     return (index(x, position) for position in range(len(x)))
 
 

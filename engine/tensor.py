@@ -133,7 +133,9 @@ class Tensor(Methods):
                 "requires_grad_: this tensor was computed from others; detach() it first"
             )
         if flag("requires_grad_", requires_grad) and self.dtype.kind not in FLOATING:
-            raise TypeError(f"requires_grad_: a {self.dtype} tensor has no gradient")
+            raise TypeError(
+                f"requires_grad_: a {self.dtype} tensor has no gradient; give it a float dtype"
+            )
         self.requires_grad = requires_grad
         return self
 

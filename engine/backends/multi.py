@@ -5,7 +5,6 @@ of a device launches them (`xp.multi`); below what writes them.
 """
 
 from functools import cached_property, lru_cache
-from typing import NamedTuple
 
 from engine.backends.base import DType
 
@@ -20,15 +19,6 @@ INTEGERS = {
     "b1": "unsigned char", "i1": "signed char", "i2": "short", "i4": "int", "i8": "long long",
     "u1": "unsigned char", "u2": "unsigned short", "u4": "unsigned int", "u8": "unsigned long long",
 }  # fmt: skip
-
-
-class Launch(NamedTuple):
-    """The arrays of one launch: `first` and `last` + 1, their places in the row of all elements."""
-
-    first: int
-    last: int
-    start: int
-    ends: list[int]
 
 
 class Many:
@@ -91,8 +81,10 @@ def blocks(size: int) -> int:
     return max(1, min(-(-size // (THREADS * EACH)), BLOCKS))
 
 
-def launches(sizes: list[int]) -> list[Launch]:
-    """Return how arrays of these sizes are shared out among launches."""
+def launches(sizes: list[int]) -> list[tuple[int, int, int, list[int]]]:
+    """Return the arrays of each launch, first and last + 1, where they begin among all elements,
+    and where each of them ends.
+    """
     found, start, most = [], 0, COUNTS[-1]
     for first in range(0, len(sizes), most):
         last, ends = min(first + most, len(sizes)), []
@@ -100,7 +92,7 @@ def launches(sizes: list[int]) -> list[Launch]:
         for size in sizes[first:last]:
             end += size
             ends.append(end)
-        found.append(Launch(first, last, start, ends))
+        found.append((first, last, start, ends))
         start = end
     return found
 

@@ -40,7 +40,9 @@ def asarray(
     if isinstance(x, Tensor) and not requires_grad and name is None and device in (None, x.device):
         changed = dtype is not None and as_dtype(dtype) != x.dtype
         if changed and copy is False:
-            raise ValueError(f"asarray: {x.dtype} to {dtype} cannot be done without a copy")
+            raise ValueError(
+                f"asarray: {x.dtype} to {dtype} cannot be done without a copy; leave copy=False out"
+            )
         if changed:
             return astype(x, dtype)
         return copied(x) if copy else x

@@ -34,6 +34,7 @@ def _in_c(dtype: Any) -> str:
     examples=(Example((Draw((3,)),), {"dtype": "float64"}),),
     c=_in_c,
     degree="sum",
+    role="cast",
 )
 def astype(xp: Any, x: Any, /, dtype: Any) -> Any:
     """Return x in another floating dtype; see `engine.astype` for the rest."""

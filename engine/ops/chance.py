@@ -58,6 +58,7 @@ def philox(xp: Any, counter: list[Any], key: list[Any]) -> list[Any]:
     ),
     time_batch=unchanged,
     whole=(0,),
+    role="random",
     public=False,
 )
 def chance(
@@ -105,6 +106,7 @@ def _numbers(xp: Any, shape: tuple[int, ...], window: tuple[int, int, int] | Non
     ),
     time_batch=unchanged,
     whole=(0,),
+    role="random",
     public=False,
 )
 def subkey(xp: Any, key: Any, t: Any, /, *, number: int = 0) -> Any:

@@ -33,6 +33,7 @@ def _won(xp: Any, g: Any, loses: Any, ties: Any) -> Any:
     examples=PAIR,
     c="maximum({0}, {1})",
     degree="maximum",
+    role="arithmetic",
 )
 def maximum(xp: Any, x: Any, y: Any, /) -> Any:
     """Return the larger of x and y, NaN where one is NaN; ties share the gradient equally.
@@ -50,6 +51,7 @@ def maximum(xp: Any, x: Any, y: Any, /) -> Any:
     ),
     examples=PAIR,
     c="minimum({0}, {1})",
+    role="arithmetic",
 )
 def minimum(xp: Any, x: Any, y: Any, /) -> Any:
     """Return the smaller of x and y, NaN where one is NaN; ties share the gradient equally.
@@ -69,6 +71,7 @@ def minimum(xp: Any, x: Any, y: Any, /) -> Any:
     examples=(Example((Draw((3, 4), 0, 2, integer=True), Draw((3, 4)), Draw((4,)))),),
     c="({0} ? {1} : {2})",
     degree="choice",
+    role="arithmetic",
 )
 def where(xp: Any, condition: Any, x: Any, y: Any, /) -> Any:
     """Return x where the condition holds, else y.

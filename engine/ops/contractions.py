@@ -34,7 +34,7 @@ def vecdot(x1: Tensor, x2: Tensor, /, *, axis: int = -1) -> Tensor:
     if not -rank <= whole("vecdot: axis", axis) < 0:
         raise ValueError(f"vecdot: axis must lie in {-rank} to -1, got {axis}")
     if x1.shape[axis] != x2.shape[axis]:
-        raise ValueError(f"vecdot: sizes {x1.shape[axis]} and {x2.shape[axis]} on axis {axis}")
+        raise ValueError(f"vecdot: {x1.shape}, {x2.shape}: sizes on axis {axis} differ")
     product = x1 * x2
     return sum_(product, axis=axis, dtype=product.dtype)
 
@@ -89,7 +89,10 @@ def tensordot(
     left, right = axes_of("tensordot", first, x1.ndim), axes_of("tensordot", second, x2.ndim)
     sizes = [x1.shape[one] for one in left], [x2.shape[one] for one in right]
     if sizes[0] != sizes[1]:
-        raise ValueError(f"tensordot: axes {axes} do not fit {x1.shape} and {x2.shape}")
+        raise ValueError(
+            f"tensordot: axes {axes} of {x1.shape} and {x2.shape} have sizes {sizes[0]} and "
+            f"{sizes[1]}; expected the same"
+        )
     own = [one for one in range(x1.ndim) if one not in left]
     other = [one for one in range(x2.ndim) if one not in right]
     shape = (*(x1.shape[one] for one in own), *(x2.shape[one] for one in other))

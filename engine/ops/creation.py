@@ -201,7 +201,10 @@ def from_dlpack(x: Any, /, *, device: str | None = None, copy: bool | None = Non
     found = asarray(backend.xp.from_dlpack(x))
     if device is not None and found.device != full_name(device):
         if copy is False:
-            raise ValueError(f"from_dlpack: {found.device} to {device} cannot be done in place")
+            raise ValueError(
+                f"from_dlpack: {found.device} to {device} cannot be done in place; "
+                "leave copy=False out"
+            )
         return asarray(found.data, device=device)
     if copy:
         own = backend_of(found.data)

@@ -29,7 +29,7 @@ POSITIVE = (Example((Draw((3, 4), 0.5, 3.0),)),)
 AWAY = (Example((Draw((3, 4), 0.2, 2.0),)), Example((Draw((5,), -2.0, -0.2),)))
 
 
-@op(vjp=(passed_on, passed_on), examples=PAIR, c="({0} + {1})", degree="sum")
+@op(vjp=(passed_on, passed_on), examples=PAIR, c="({0} + {1})", degree="sum", sign="+")
 def add(xp: Any, x: Any, y: Any, /) -> Any:
     """Return x + y.
 
@@ -39,7 +39,13 @@ def add(xp: Any, x: Any, y: Any, /) -> Any:
     return x + y
 
 
-@op(vjp=(passed_on, lambda xp, g, out, x, y: -g), examples=PAIR, c="({0} - {1})", degree="sum")
+@op(
+    vjp=(passed_on, lambda xp, g, out, x, y: -g),
+    examples=PAIR,
+    c="({0} - {1})",
+    degree="sum",
+    sign="-",
+)
 def subtract(xp: Any, x: Any, y: Any, /) -> Any:
     """Return x - y.
 
@@ -54,6 +60,7 @@ def subtract(xp: Any, x: Any, y: Any, /) -> Any:
     examples=PAIR,
     c="({0} * {1})",
     degree="product",
+    sign="*",
 )
 def multiply(xp: Any, x: Any, y: Any, /) -> Any:
     """Return x * y, element by element.
@@ -69,6 +76,7 @@ def multiply(xp: Any, x: Any, y: Any, /) -> Any:
     examples=(Example((Draw((3, 4)), Draw((4,), 0.5, 2.0))), Example((1.0, Draw((3,), 0.5, 2.0)))),
     c="({0} / {1})",
     degree="quotient",
+    sign="/",
 )
 def divide(xp: Any, x: Any, y: Any, /) -> Any:
     """Return x / y.
@@ -106,6 +114,7 @@ def _power_vjp_exponent(xp: Any, g: Any, out: Any, x: Any, y: Any) -> Any:
         Example((2.0, Draw((3,)))),
     ),
     c="raised({0}, {1})",
+    sign="**",
 )
 def power(xp: Any, x: Any, y: Any, /) -> Any:
     """Return x to the power y.
@@ -144,7 +153,7 @@ def remainder(xp: Any, x: Any, y: Any, /) -> Any:
     return xp.remainder(x, y)
 
 
-@op(vjp=(lambda xp, g, out, x: g * (x + x),), examples=ONE, c="({0} * {0})")
+@op(vjp=(lambda xp, g, out, x: g * (x + x),), examples=ONE, c="({0} * {0})", role="arithmetic")
 def square(xp: Any, x: Any, /) -> Any:
     """Return x times x.
 
@@ -154,7 +163,12 @@ def square(xp: Any, x: Any, /) -> Any:
     return xp.square(x)
 
 
-@op(vjp=(lambda xp, g, out, x: -g * out * out,), examples=AWAY, c="((real)1 / {0})")
+@op(
+    vjp=(lambda xp, g, out, x: -g * out * out,),
+    examples=AWAY,
+    c="((real)1 / {0})",
+    role="arithmetic",
+)
 def reciprocal(xp: Any, x: Any, /) -> Any:
     """Return 1 / x, of integers too.
 
@@ -183,7 +197,7 @@ def copysign(xp: Any, x: Any, y: Any, /) -> Any:
     return xp.copysign(x, y)
 
 
-@op(vjp=(lambda xp, g, out, x: -g,), examples=ONE, c="(-{0})", degree="sum")
+@op(vjp=(lambda xp, g, out, x: -g,), examples=ONE, c="(-{0})", degree="sum", sign="-")
 def negative(xp: Any, x: Any, /) -> Any:
     """Return -x.
 
@@ -198,7 +212,7 @@ def _abs_vjp(xp: Any, g: Any, out: Any, x: Any) -> Any:
     return xp.where(x == 0, 0.0, g * xp.sign(x)) if share is None else share * x
 
 
-@op(vjp=(_abs_vjp,), examples=AWAY, c="absolute({0})")
+@op(vjp=(_abs_vjp,), examples=AWAY, c="absolute({0})", role="arithmetic")
 def abs_(xp: Any, x: Any, /) -> Any:
     """Return |x|; the derivative at 0 is taken as 0.
 

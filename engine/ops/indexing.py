@@ -59,7 +59,8 @@ def _batched_getitem(attrs: Attrs, shapes: Shapes, shape: Shape, steps: int) -> 
         Example((Draw((2, 3, 4)), Draw((2, 2), -2, 2, integer=True)),
                 {"key": (Slot(0), slice(0, 2), 1)}),
     ),
-    moves=moves.taken, kind="layout", time_batch=_batched_getitem, degree="sum", public=False,
+    moves=moves.taken, kind="layout", time_batch=_batched_getitem, degree="sum", role="slice",
+    public=False,
 )  # fmt: skip
 def getitem(xp: Any, x: Any, /, *arrays: Any, key: Key) -> Any:
     """Return ``x[key]``, the arrays standing where the key has slots."""
@@ -232,7 +233,7 @@ def _positions(name: str, x: Tensor, indices: Any, axis: int) -> list[Tensor]:
     """Return an index for every axis: the given one along `axis`, each its own along the others."""
     indices, place = asarray(indices, device=x.device), axis_of(name, axis, x.ndim)
     if indices.ndim != x.ndim:
-        raise ValueError(f"{name}: indices of {indices.ndim} dimensions for {x.ndim} of the tensor")
+        raise ValueError(f"{name}: indices {indices.shape} for x {x.shape}; expected as many axes")
     parts = open_ranges(x.shape, x.device)
     parts[place] = indices
     return parts

@@ -72,6 +72,7 @@ def _matmul_vjp_right(xp: Any, g: Any, out: Any, x: Any, y: Any) -> Any:
     kind="product",
     time_batch=over_matrices,
     degree="product",
+    sign="@",
 )
 def matmul(xp: Any, x: Any, y: Any, /) -> Any:
     """Return the matrix product over the last two axes; the axes before them broadcast.

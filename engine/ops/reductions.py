@@ -224,6 +224,7 @@ def _softmax_vjp(xp: Any, g: Any, out: Any, x: Any, *, axis: int = -1) -> Any:
     examples=(Example((Draw((3, 4)),)), Example((Draw((3, 4), 50, 90),), {"axis": 0})),
     explain=explain_axis,
     time_batch=along(-1),
+    role="distribution",
 )
 def softmax(xp: Any, x: Any, /, *, axis: int = -1) -> Any:
     """Return exp(x) / sum(exp(x)) along an axis. A primitive for stability: nothing overflows.

@@ -61,7 +61,9 @@ def reshape(x: Tensor, /, shape: Any, *, copy: bool | None = None) -> Tensor:
     """
     out = reshape_(copied(x) if copy else x, shape=shape)
     if copy is False and not NAMESPACES[type(x.data)].may_share_memory(out.data, x.data):
-        raise ValueError(f"reshape: {x.shape} to {out.shape} cannot be done without a copy")
+        raise ValueError(
+            f"reshape: {x.shape} to {out.shape} cannot be done without a copy; leave copy=False out"
+        )
     return out
 
 
@@ -145,6 +147,7 @@ def _stack_vjp(xp: Any, g: Any, out: Any, *tensors: Any, axis: int = 0) -> list[
     kind="layout",
     time_batch=along(0),
     degree="sum",
+    role="join",
 )
 def concat_(xp: Any, *tensors: Any, axis: int = 0) -> Any:
     """Return tensors one after another along an axis (what `concat` records)."""
@@ -166,6 +169,7 @@ def _stacked(attrs: Attrs, shapes: Shapes, shape: Shape, steps: int) -> Attrs:
     kind="layout",
     time_batch=_stacked,
     degree="sum",
+    role="stack",
 )
 def stack_(xp: Any, *tensors: Any, axis: int = 0) -> Any:
     """Return tensors of one shape side by side along a new axis (what `stack` records)."""
@@ -222,7 +226,8 @@ def split(x: Tensor, sections: int | Sequence[int], /, *, axis: int = 0) -> list
         parts = whole("split: sections", sections)
         if parts < 1 or size % parts:
             raise ValueError(
-                f"split: axis {axis} of {x.shape} has size {size}: no {parts} equal parts"
+                f"split: axis {axis} of {x.shape} has size {size}: no {parts} equal parts; "
+                "give the places to cut"
             )
         bounds = [size // parts * part for part in range(parts + 1)]
     front = (slice(None),) * axis

@@ -65,18 +65,18 @@ def _multiple(g: Any, x: Tensor, depth: int) -> Any:
     if not depth or not isinstance(g, Tensor) or not g.node.operands:
         return None
     first, second, *_ = (*g.node.inputs, None)
-    match g.node.op.name:
-        case "add":
+    match g.node.op.sign:
+        case "+":
             left, right = _multiple(first, x, depth - 1), _multiple(second, x, depth - 1)
             return None if left is None or right is None else left + right
-        case "negative":
+        case "-" if second is None:
             found = _multiple(first, x, depth - 1)
             return None if found is None else -found
-        case "multiply":
+        case "*":
             for part, other in ((first, second), (second, first)):
                 if (found := _multiple(part, x, depth - 1)) is not None:
                     return found * other
-        case "power":
+        case "**":
             if isinstance(first, Tensor) and isinstance(second, int | float) and second >= 1:
                 found = _multiple(first, x, depth - 1)
                 return None if found is None else found * first ** (second - 1)

@@ -88,7 +88,7 @@ class _Finder:
         self.steps = self._steps()
         self.step_of = {node: step for step in self.steps for node in step.ends.values()}
         for node in graph.nodes:
-            if node.op.name == "where":
+            if node.op.degree == "choice":
                 self._keep(node)
         for step in self.steps:
             self._link(step)

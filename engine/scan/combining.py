@@ -130,12 +130,13 @@ def _found(body: Combined, number: int) -> Found | None:
         return None
     if _are_both(pair, body, number):
         return Found(op) if op in WHOLE or (op in STEPS and kind == "f") else None
-    if op is not _op(add) or kind != "f":
+    if op.sign != "+" or kind != "f":
         return None
     for factor, a in enumerate(body.results):
         product, factors = _op_of_two(a)
         alike = (a.shape, a.dtype) == (x.shape, x.dtype)
-        if alike and product is _op(multiply) and _are_both(factors, body, factor):
+        scaled = product is not None and product.sign == "*"
+        if alike and scaled and _are_both(factors, body, factor):
             for inner in (True, False):
                 if _is_affine(pair, body, number, factor, inner=inner):
                     return Found(op, factor, inner)
@@ -154,7 +155,7 @@ def _is_affine(
     own, other = (body.later, body.earlier) if inner else (body.earlier, body.later)
     for product, rest in (pair, pair[::-1]):
         op, factors = _op_of_two(product)
-        if rest.node is own[number] and op is _op(multiply):
+        if rest.node is own[number] and op is not None and op.sign == "*":
             return {one.node for one in factors} == {own[factor], other[number]}
     return False
 

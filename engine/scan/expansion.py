@@ -146,7 +146,7 @@ def unstacked(*outputs: Tensor) -> tuple[Tensor, ...]:
 
 def _slice(node: Node) -> int | None:
     """Return which entry along the first axis a node takes; None where it does something else."""
-    key = node.attrs.get("key") if node.op.name == "getitem" else None
+    key = node.attrs.get("key") if node.op.role == "slice" else None
     if not isinstance(key, tuple) or len(key) != 1 or type(key[0]) is not int:
         return None
     source = node.inputs[0]
@@ -162,7 +162,7 @@ def _step(
         return steps[node, t]
     found = _stacked(x, t)
     axis = node.attrs.get("axis", 0)
-    if node.op.name == "concat" and axis % len(node.shape) != 0:
+    if node.op.role == "join" and axis % len(node.shape) != 0:
         parts = [_stacked(y, t) for y in node.inputs]
         if all(part is not None for part in parts):
             labels = {name: where.scope.labels[name] for name in ("t", "block")
@@ -176,7 +176,7 @@ def _step(
 
 def _stacked(y: object, t: int) -> Tensor | None:
     """Return entry t of a stack; None for anything else."""
-    if not isinstance(y, Tensor) or y.node.op.name != "stack":
+    if not isinstance(y, Tensor) or y.node.op.role != "stack":
         return None
     one = y.node.input(t) if y.node.attrs.get("axis", 0) in (0, -len(y.shape)) else None
     return one if isinstance(one, Tensor) else None

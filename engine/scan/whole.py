@@ -37,8 +37,8 @@ def _computed(xp: Any, *inputs: Any, **attributes: Any) -> NoReturn:
     raise NotRecordableError("a recurrence that is kept whole has no numbers")
 
 
-RECURRENCE = Op("recurrence", _computed, None)
-PART = Op("part", _computed, None)
+RECURRENCE = Op("recurrence", _computed, None, role="recurrence")
+PART = Op("part", _computed, None, role="part")
 
 
 def record_model(function: Callable[[], Any]) -> Any:

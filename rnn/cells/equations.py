@@ -256,7 +256,7 @@ def _pieces(graph: Graph) -> dict[Node, tuple[list[str], int]]:
         name = variable(node)
         if "," in name and not name.startswith("(") and node not in inside:
             source = node.inputs[0].node if isinstance(node.inputs[0], Tensor) else None
-            cut = node.op.name == "getitem" and node.origin is None
+            cut = node.op.role == "slice" and node.origin is None
             groups.setdefault((source if cut else None, name), []).append(node)
     found = {}
     for (source, name), nodes in groups.items():

@@ -91,21 +91,19 @@ def number(x: float) -> Term:
 
 def composed(node: Node, parts: list[Term]) -> Term:
     """Write an op of terms."""
-    op = node.op.name
-    if _same_numbers(node.op):
+    op = node.op
+    if _same_numbers(op):
         return parts[0]
-    if op == "linear":
-        return _linear(*parts)
-    if op == "matmul":
-        return _matrices(parts[0], parts[1], "row")
-    if op in SYMBOLS:
+    if op.kind == "product":
+        return _matrices(parts[0], parts[1], "row") if op.inputs == 2 else _linear(*parts)
+    if op.name in SYMBOLS:
         return _symbols(op, parts)
-    if op in ("permute_dims", "matrix_transpose"):
+    if op.kind == "layout" and op.attributes == ("axes",):
         return _transposed(node, parts[0])
-    if op in ("getitem", "split"):
+    if op.role == "slice":
         return Term(f"{{{parts[0].within(ATOM)}}}_{{{_positions(node, parts)}}}", FACTOR)
     given = ", ".join(one.text for one in parts)
-    name = FUNCTIONS.get(op) or rf"\mathrm{{{op.replace('_', ' ')}}}"
+    name = FUNCTIONS.get(op.name) or rf"\mathrm{{{op.name.replace('_', ' ')}}}"
     return Term(rf"{name}{_settings(node)}\left({given}\right)", FACTOR)
 
 
@@ -114,15 +112,15 @@ def _same_numbers(op: Op) -> bool:
     if op.kind == "layout":
         return op.attributes == ("shape",)
     linear = (op.kind, op.degree, op.inputs) == ("elementwise", "sum", 1)
-    return linear and op.vjp is not None and op.name not in SYMBOLS
+    return linear and op.vjp is not None and not op.sign
 
 
-def _symbols(op: str, parts: list[Term]) -> Term:
-    template, level, least = SYMBOLS[op]
+def _symbols(op: Op, parts: list[Term]) -> Term:
+    template, level, least = SYMBOLS[op.name]
     inner = [one.within(needed) for one, needed in zip(parts, least, strict=True)]
-    follows = op in ("add", "subtract", "negative", "multiply")
+    follows = op.sign in ("+", "-", "*")
     for i, one in enumerate(parts):
-        if follows and (i or op == "negative") and one.signed and one.level >= least[i]:
+        if follows and (i or op.inputs == 1) and one.signed and one.level >= least[i]:
             inner[i] = rf"\left({one.text}\right)"
     return Term(template.format(*inner), level)
 

@@ -113,12 +113,12 @@ def _recorded(
 def _write(scope: Scope, sizes: Sizes, roots: Sequence[tuple[Tensor, ...]]) -> None:
     """Write all that leads to some values into a graph."""
     steps = laid_over(sizes, roots, lambda x: scope.find(x.node) is not None)
-    if any(step.op.name in ("chance", "subkey") for step in steps):
+    if any(step.op.role == "random" for step in steps):
         raise NoEquivalentError("a draw at random; leave it out in evaluation mode")
     for step in steps:
-        if step.op.name == "recurrence":
+        if step.op.role == "recurrence":
             _recurrence(scope, step)
-        elif step.node.operands and step.op.name != "part" and rule_of(step.op.name) is None:
+        elif step.node.operands and step.op.role != "part" and rule_of(step.op.name) is None:
             _opened(scope, sizes, step)
         else:
             write(scope, step)

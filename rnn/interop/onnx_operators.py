@@ -56,7 +56,7 @@ def write(w: "Scope", s: "Step") -> None:
     node = s.node
     if not node.operands:
         w.names[node] = w.constant(s)
-    elif node.op.name == "part":
+    elif node.op.role == "part":
         w.names[node] = w.shared.parts[s.inputs[0].node][s.attrs["number"]]
     elif rule := rule_of(node.op.name):
         w.names[node] = rule(w, s)

@@ -238,7 +238,7 @@ def _step(sizes: Sizes, column: tuple[Tensor, ...]) -> Step:
             given[0] if isinstance(given[0], Tensor) else Literal(sizes.number(given))
             for given in zip(*(node.inputs for node in nodes), strict=True)
         )
-        kept = nodes[0].op.name == "recurrence"
+        kept = nodes[0].op.role == "recurrence"
         attrs = {} if kept or not nodes[0].operands else {
             name: sizes.merged([node.attrs[name] for node in nodes]) for name in nodes[0].attrs
         }  # fmt: skip

@@ -27,8 +27,13 @@ def declared() -> dict[str, list[str]]:
     """Return the methods that type checkers see, each with its parameters."""
     tree = ast.parse(Path(methods.__file__).read_text(encoding="utf-8"))
     own = next(node for node in ast.walk(tree) if isinstance(node, ast.ClassDef))
-    return {one.name: [a.arg for a in (*one.args.posonlyargs, *one.args.args, *one.args.kwonlyargs)]
-            for one in own.body if isinstance(one, ast.FunctionDef)}  # fmt: skip
+    functions = [(one.name, one.args) for one in own.body if isinstance(one, ast.FunctionDef)]
+    found = {name: [a.arg for a in (*its.posonlyargs, *its.args, *its.kwonlyargs)]
+             for name, its in functions}  # fmt: skip
+    for one in own.body:  # as in `acos = acosh = abs`
+        if isinstance(one, ast.Assign):
+            found |= dict.fromkeys(map(ast.unparse, one.targets), found[ast.unparse(one.value)])
+    return found
 
 
 def test_type_checkers_see_the_methods_that_there_are():

@@ -17,6 +17,7 @@ import pytest
 import engine
 from docs.make_reference import PACKAGES, modules, public
 from tests import ROOT
+from tests.project import op_names
 
 ALLOWED = {"engine": {"engine"}, "rnn": {"rnn", "engine"}, "viz": {"viz", "engine"}}
 OWN = set(ALLOWED) | {"examples", "benchmarks", "docs", "tests"}
@@ -118,6 +119,39 @@ def test_the_check_of_circles_can_fail(tmp_path):
         (tmp_path / "a" / "y.py").write_text(f"{line}\n")
         found = circle("a", tmp_path).splitlines()
         assert sorted(found) == ["a/x.py:2: imports a.y", "a/y.py:1: imports a.x"]
+
+
+@pytest.mark.parametrize("package", ALLOWED)
+def test_no_op_names_outside_of_records(package):
+    files = [path for path in sources(package) if ROOT / "engine" / "ops" not in path.parents]
+    found = [line for path in files for line in op_names.read(path, ROOT).found.values()]
+    assert not found, "ask for a field of the op's record (engine/op.py):\n" + "\n".join(found)
+
+
+@pytest.mark.parametrize("place", [*op_names.TRANSLATIONS, *op_names.WORDS])
+def test_what_may_tell_ops_by_their_names_is_there(place):
+    expected = {*op_names.TRANSLATIONS.get(place, {}), *op_names.WORDS.get(place, {})}
+    assert expected <= op_names.read(ROOT / place, ROOT).used
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'node.op.name == "add"', 'op.name != "astype"', 'node.op.name in ("stack", "tanh")',
+        'node.op.name in {"sum"}', "node.op.name in SUMS", "SUMS[op.name]", "SUMS.get(op.name)",
+        'name = node.op.name; name == "add"', 'value.op == "add"', 'OPS = ["add", "subtract"]',
+        'OPS = {"add": 1, "subtract": 2, "mine": 3}', 'OPS = frozenset({"add", "subtract"})',
+        "op is ADD", "node.op is record(add)", "node.op is engine.add.op", "node.op in SUMS",
+        'match node.op.name:\n    case "add": pass', 'match op:\n    case "add" | "sum": pass',
+    ],
+)  # fmt: skip
+def test_the_check_of_op_names_can_fail(line, tmp_path):
+    planted = tmp_path / "planted.py"
+    planted.write_text(f"import engine\n\n{line}\n")
+    (found,) = op_names.read(planted, tmp_path).found.values()
+    assert found.startswith("planted.py:3: ")
+    planted.write_text('node.op.sign == "+" or node.op is SCAN or node.op.kind == "layout"\n')
+    assert not op_names.read(planted, tmp_path).found
 
 
 def run(code: str) -> str:

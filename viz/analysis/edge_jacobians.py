@@ -5,6 +5,7 @@ that leaves it together, by all that the edge brings, the rest held. Along a pat
 product of the norms bounds what the path carries. Above `dense.py`, below `details.py`.
 """
 
+import math
 from collections import Counter
 from typing import Any
 
@@ -23,7 +24,6 @@ VISITS = 64_000  # of nodes by backward passes, in a whole picture: about 3 s
 BOX = 8_000  # the same for a box
 LEAST = 16  # what a pass over one node takes
 NUMBERS = 300_000  # of the Jacobian of a box
-PLACED = frozenset({"stack", "concat", "reshape", "permute_dims", "expand_dims", "squeeze"})
 
 
 def measure_edges(model: Model, graph: Graph) -> None:
@@ -78,10 +78,17 @@ def _told_apart(links: list[Link], members: list[Node]) -> list[Link]:
 
     Those are told apart by their slot where each number of the op is computed by itself.
     """
-    if members[0].op.kind == "elementwise" or members[0].op.name in PLACED:
+    if members[0].op.kind == "elementwise" or _rearranges(members[0]):
         return links
     brought = Counter(node for link in links for node in link.sources)
     return [link for link in links if all(brought[node] == 1 for node in link.sources)]
+
+
+def _rearranges(node: Node) -> bool:
+    """Tell whether every number that an op reads is in its result once."""
+    op, read = node.op, sum(x.size for x in node.inputs if isinstance(x, Tensor))
+    moved = op.role in ("join", "stack") or op.attributes in (("shape",), ("axes",))
+    return op.kind == "layout" and moved and read == math.prod(node.shape)
 
 
 def _by_itself(node: Node, link: Link, *, by_slot: bool) -> bool:
@@ -94,7 +101,7 @@ def _by_itself(node: Node, link: Link, *, by_slot: bool) -> bool:
             if isinstance(x, Tensor) and x.size and x.node in link.sources}  # fmt: skip
     slots = [link.slot] if by_slot and link.slot in read else list(read)
     sources = {read[k] for k in slots}
-    if node.op.name in PLACED and len(slots) == len(sources) == len(link.sources):
+    if _rearranges(node) and len(slots) == len(sources) == len(link.sources):
         link.jacobian_norm = 1.0
     elif node.op.kind == "elementwise" and len(sources) == 1:
         link.jacobian_norm = _largest_slope(node, slots)

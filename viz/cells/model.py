@@ -80,12 +80,6 @@ def build(record: StepRecord) -> CellModel:
     return _Builder(record).model
 
 
-ARITHMETIC = frozenset({
-    "add", "subtract", "multiply", "divide", "negative", "power", "square", "reciprocal", "where",
-    "maximum", "minimum", "abs",
-})  # fmt: skip
-
-
 class _Builder:
     """Looks from each box back to the boxes that it reads."""
 
@@ -204,7 +198,8 @@ class _Builder:
         varying = [n for _, n in self._operands(node) if n in self.varying]
         if node in self.calls:
             return True
-        return len(varying) == 1 and node.op.name not in ARITHMETIC and node.op.kind != "reduction"
+        formula = node.op.sign or node.op.role == "arithmetic"
+        return len(varying) == 1 and not formula and node.op.kind != "reduction"
 
     def _absorbable(self, user: Node, node: Node) -> bool:
         """Tell whether a node is a part of the layer that reads it."""
@@ -212,7 +207,7 @@ class _Builder:
             return True
         if self._core(node) or node.op.kind == "layout":
             return self._core(node) or self._core(user)
-        scaled = node.op.name == "multiply" and len(node.inputs) == 2
+        scaled = node.op.sign == "*"
         return scaled and self._core(user) and self._by_weight(node)
 
     def _normed(self, node: Node) -> bool:
@@ -220,7 +215,7 @@ class _Builder:
         if node in self.calls:
             return self.calls[node].name == "LN"
         varying = [n for _, n in self._operands(node) if n in self.varying and n not in self.given]
-        fits = node.op.name in ("multiply", "add") and self._by_weight(node)
+        fits = node.op.sign in ("*", "+") and self._by_weight(node)
         return fits and len(varying) == 1 and self._normed(varying[0])
 
     def _by_weight(self, node: Node) -> bool:
@@ -239,12 +234,11 @@ class _Builder:
 
     def _is_core(self, node: Node) -> bool:
         sources = [n for _, n in self._operands(node) if n in self.varying]
-        name = node.op.name
-        if node.op.kind == "product" or name in ("linear", "matmul"):
+        if node.op.kind == "product":
             return len(sources) == 1
-        if name in ("add", "subtract"):
+        if node.op.sign in ("+", "-") and node.op.inputs == 2:
             return any(map(self._core, sources))
-        if name == "multiply":
+        if node.op.sign == "*":
             return len(sources) == 1 and self._core(sources[0]) and self._by_weight(node)
         if node in self.calls:
             return self.calls[node].name == "LN" and self._core(sources[0])
@@ -253,7 +247,7 @@ class _Builder:
     def _is_seen_through(self, node: Node) -> bool:
         """Tell whether a node has the numbers of its input, under another shape or dtype."""
         op = node.op
-        return (op.kind == "layout" and op.attributes == ("shape",)) or op.name == "astype"
+        return (op.kind == "layout" and op.attributes == ("shape",)) or op.role == "cast"
 
 
 def _inputs(node: Node) -> list[Node]:

@@ -11,14 +11,13 @@ from typing import Any
 from engine import Node, Tensor
 from viz.labels import SYMBOLS, number, short
 
-SIGNS = {"multiply": "⊙", "matmul": "·", "linear": "W", "getitem": "[ ]", "maximum": "max",
-         "minimum": "min", "permute_dims": "ᵀ", "concat": "[ , ]", "square": "x²", "abs": "|x|",
-         "logaddexp": "softplus", "greater": ">", "less": "<", "greater_equal": "≥",
-         "less_equal": "≤", "equal": "=", "not_equal": "≠"}  # fmt: skip
-BINARY = frozenset({
-    "add", "subtract", "multiply", "divide", "maximum", "minimum", "power", "greater", "less",
-    "greater_equal", "less_equal", "equal", "not_equal",
-})  # fmt: skip
+BETWEEN = {"add": "+", "subtract": "−", "multiply": "⊙", "divide": "÷", "power": "xʸ",
+           "maximum": "max", "minimum": "min", "greater": ">", "less": "<", "greater_equal": "≥",
+           "less_equal": "≤", "equal": "=", "not_equal": "≠"}  # fmt: skip
+SIGNS = SYMBOLS | BETWEEN | {
+    "matmul": "·", "linear": "W", "permute_dims": "ᵀ", "concat": "[ , ]", "square": "x²",
+    "abs": "|x|", "logaddexp": "softplus",
+}  # fmt: skip
 LONGEST = 9  # characters
 BELOW = dict(zip("0123456789+-aehijklmnoprstuvx", "₀₁₂₃₄₅₆₇₈₉₊₋ₐₑₕᵢⱼₖₗₘₙₒₚᵣₛₜᵤᵥₓ", strict=True))
 GREEK = {
@@ -66,15 +65,16 @@ def sign(
     node: Node, varying: Collection[Node], symbols: Mapping[Node, str], *, linear: bool
 ) -> str:
     """Return the sign of an op: σ, tanh, ⊙; with a number or a weight of its own × 0.9, 1 −."""
-    name = node.op.name
+    op = node.op
     if not node.inputs:
         return "const"
-    if linear and name in ("add", "subtract", "getitem", "matmul", "multiply"):
+    summed = op.sign in ("+", "-") and op.inputs == 2
+    if linear and (summed or op.sign in ("*", "@") or op.role == "slice"):
         return "W"
-    if name == "getitem":
+    if op.role == "slice":
         return short(f"[{_slices(node)}]", LONGEST)
-    own = SIGNS.get(name) or SYMBOLS.get(name, name.replace("_", " "))
-    if len(node.inputs) == 2 and name in BINARY:
+    own = SIGNS.get(op.name, op.name.replace("_", " "))
+    if op.name in BETWEEN:
         own = _binary(node, own, varying, symbols)
     return short(own, LONGEST)
 
@@ -86,10 +86,9 @@ def _binary(node: Node, own: str, varying: Collection[Node], symbols: Mapping[No
         return own
     place = fixed.index(True)
     text = _constant(node.inputs[place], symbols)
-    name = node.op.name
-    if name == "power":
+    if node.op.sign == "**":
         return f"x^{text}" if place else f"{text}ˣ"
-    if name == "multiply":
+    if node.op.sign == "*":
         return f"×{text}" if not isinstance(node.inputs[place], Tensor) else f"⊙ {text}"
     return f"{text} {own}" if place == 0 else f"{own} {text}"
 

@@ -22,8 +22,9 @@ from viz.instead import DRAWINGS
 from viz.model.variables import Run, Variable, runs
 
 KINDS = ("both", "strip", "line")
-SIGNED = frozenset({"tanh", "hardtanh", "softsign", "sin", "cos"})
-UNSIGNED = frozenset({"sigmoid", "softmax", "hard_sigmoid"})
+# Whether the values of a function have a sign; of any other the colours show what is there.
+SIGNED = {"tanh": True, "hardtanh": True, "softsign": True, "sin": True, "cos": True,
+          "sigmoid": False, "softmax": False, "hard_sigmoid": False}  # fmt: skip
 
 
 @advised(DRAWINGS)
@@ -157,8 +158,7 @@ def _strip(
         for t in run.times
     ]  # fmt: skip
     flat = [v for own in values if own is not None for v in (float(own.min()), float(own.max()))]
-    signed = variable.op in SIGNED or (None if variable.op not in UNSIGNED else False)
-    return Strip(variable, value_colors(flat, signed=signed), values)
+    return Strip(variable, value_colors(flat, signed=SIGNED.get(variable.op)), values)
 
 
 def _row(run: Run, variable: Variable, t: int, row: int, values: Any, going: dict[Any, Any]) -> Any:

@@ -72,7 +72,7 @@ def _looks(graph: Graph) -> Iterator[tuple[Node, list[Node]]]:
     if len({node.scope.labels.get("block") for node in graph.nodes} - {None}) < 2:
         return
     for node in graph.nodes:
-        if node.op.name == "softmax" and "t" in node.scope.labels:
+        if node.op.role == "distribution" and "t" in node.scope.labels:
             sources = _looked_at(node, node.shape[node.attrs.get("axis", -1)])
             if sources:
                 yield node, sources
@@ -132,7 +132,7 @@ def _looked_at(node: Node, count: int) -> list[Node]:
     block = node.scope.labels.get("block")
     seen, queue = {node}, [node]
     for own in queue:  # the nearest first
-        if own.op.name == "stack":
+        if own.op.role == "stack":
             nodes = [x.node for x in own.inputs if isinstance(x, Tensor)]
             places = {n.scope.labels.get("block") for n in nodes if "t" in n.scope.labels}
             if len(nodes) == count and len(places) == 1 and block not in places:

@@ -42,7 +42,8 @@ def terms(x: Tensor) -> list[tuple[Tensor, float]] | None:
     """Return what a number, or the sum of a tensor, is the sum of, with weights; None for none."""
     op, inputs = x.node.op, x.node.inputs
     tensors = [one for one in inputs if isinstance(one, Tensor)]
-    if op.name == "sum" and tensors[0].node.op.name in ("stack", "concat"):
+    total = (op.kind, op.degree) == ("reduction", "sum")
+    if total and tensors[0].node.op.role in ("stack", "join"):
         return terms(tensors[0])
     if not tensors or any(one.size != 1 for one in tensors) or not _linear(x.node):
         return None

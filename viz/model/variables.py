@@ -126,7 +126,7 @@ def _note_lengths(graph: Graph, found: dict[Key, Run]) -> None:
               if one.is_state for t in one.at}  # fmt: skip
     for source, target, slot in graph.edges:
         plain = "state" not in target.scope.labels and "gate" not in target.scope.labels
-        if source in states and target.op.name == "where" and slot == 1 and plain:
+        if source in states and target.op.degree == "choice" and slot == 1 and plain:
             t, rows = target.scope.labels.get("t"), target.inputs[0]
             if t is not None and t == source.scope.labels.get("t") and isinstance(rows, Tensor):
                 states[source].going[t] = rows

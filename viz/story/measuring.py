@@ -93,7 +93,7 @@ class _States:
 
 def _made(node: Node) -> Tensor | None:
     """Return the new state that a node keeps in the rows that go on; None where it is no such."""
-    if node.op.name != "where" or {"state", "gate"} & set(node.scope.labels):
+    if node.op.degree != "choice" or {"state", "gate"} & set(node.scope.labels):
         return None
     made = node.input(1)
     return made if isinstance(made, Tensor) and made.requires_grad else None

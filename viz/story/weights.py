@@ -129,7 +129,7 @@ def _factors(user: Node, state: dict[Node, None]) -> list[Node]:
 def _is_joint(user: Node, state: dict[Node, None]) -> bool:
     """Return whether what a product multiplies is the state and something else side by side."""
     for x in user.inputs[:2]:
-        if isinstance(x, Tensor) and x.node in state and x.node.op.name == "concat":
+        if isinstance(x, Tensor) and x.node in state and x.node.op.role == "join":
             return any(isinstance(y, Tensor) and y.node not in state for y in x.node.inputs)
     return False
 

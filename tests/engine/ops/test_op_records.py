@@ -14,6 +14,7 @@ import engine
 from engine import REGISTRY
 from engine.backends import HOST
 from engine.op import Draw, Example, Op
+from engine.operators import BINARY
 from engine.ops.keys import Slot
 from engine.ops.matrices import LinAlgError
 from engine.scan.c.compiler import CannotCompileError, compiled
@@ -412,3 +413,17 @@ def test_wrong_c_is_caught(name, wrong):
     function = library([(op, op.examples[0])], "float64").f0
     with pytest.raises(AssertionError):
         check_c(op, op.examples[0], function, "float64")
+
+
+def test_signs_are_those_of_the_operators():
+    told = {function.op.sign: symbol for symbol, function in BINARY.values() if function.op.sign}
+    assert told == {sign: sign for sign in ("+", "-", "*", "/", "**", "@")}
+    signed = {name for name, op in REGISTRY.items() if op.sign}
+    assert signed == {"add", "subtract", "multiply", "divide", "power", "matmul", "negative"}
+
+
+def test_every_role_is_one_that_the_record_explains():
+    roles = {op.role for op in REGISTRY.values()} - {""}
+    assert roles == {"arithmetic", "slice", "join", "stack", "cast", "distribution", "random"}
+    for role in (*roles, "recurrence", "part"):
+        assert f'``"{role}"``' in engine.Op.__doc__
