@@ -4,6 +4,7 @@ The last file of this folder; the others are parts of it.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
 from math import ceil, cos, pi, sin
 from typing import Any
 
@@ -14,7 +15,7 @@ from viz.cells.equations import SIZE, below, beside, cut, run_width
 from viz.cells.factors import measure, step_norm
 from viz.cells.formulas import pieces
 from viz.cells.hovering import Hovering
-from viz.cells.labels import Room, beside_box, beside_wire
+from viz.cells.labels import beside_box, beside_wire
 from viz.cells.model import CellModel, StepRecord, build
 from viz.cells.routing import Routed, routed
 from viz.cells.sheet import UNIT
@@ -25,6 +26,7 @@ from viz.instead import DRAWINGS
 from viz.labels import number, wrapped
 from viz.labels import width as width_of
 from viz.rendering.fitting import shrunk
+from viz.rendering.placing import Room
 from viz.scene import Band, Box, Line, Point, Rect, Run, Scene, Shape, Swatch, Wire, Words
 from viz.style import FILLS, FORWARD, TIME
 
@@ -213,7 +215,10 @@ class _Drawing:
             x, y = frame.corner
             room.take((x, y, x + frame.w, y + frame.h), 1.0)
         for ends, way in self.made.ways.items():
-            room.take_way(way, PIPE if self._is_lane(*ends) else THIN)
+            wide = PIPE if self._is_lane(*ends) else THIN
+            for (ax, ay), (bx, by) in pairwise(way):
+                own = (min(ax, bx), min(ay, by), max(ax, bx), max(ay, by))
+                room.take(own, wide / 2 + 1)
         yield from self._symbols(room)
         yield from self._factors(room)
 
@@ -226,7 +231,7 @@ class _Drawing:
             words = Words(0, 0, self.hovering.symbol(frame.part), SYMBOL, anchor="start", runs=runs)
             x, y = frame.corner
             area = room.first(
-                beside_box((x, y, x + frame.w, y + frame.h), run_width(runs, SYMBOL), SYMBOL)
+                beside_box((x, y, x + frame.w, y + frame.h), run_width(runs, SYMBOL), SYMBOL), 1.0
             )
             if area:
                 x, y = self._at((area[0], area[3] - 3))
@@ -239,7 +244,7 @@ class _Drawing:
                 continue
             text = number(use.factor)
             own = self.made.own_end((use.source, use.target))
-            area = room.first(beside_wire(own, width_of(text, FACTOR), FACTOR))
+            area = room.first(beside_wire(own, width_of(text, FACTOR), FACTOR), 1.0)
             if area:
                 x, y = self._at((area[0], area[3] - 1.5))
                 yield Words(x, y, text, FACTOR, RED, "start")

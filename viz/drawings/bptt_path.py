@@ -31,7 +31,7 @@ from viz.model.names import Places
 from viz.rendering.annotations import Annotations
 from viz.rendering.drawing import Drawing
 from viz.rendering.fitting import WIDTH, Detail, check_weights, fitted
-from viz.rendering.placing import Room, room_of
+from viz.rendering.placing import WireRoom, room_of
 from viz.scene import Columns, Scene, Shape, Swatch, Wire
 from viz.style import FILLS
 
@@ -281,7 +281,7 @@ class _Picture:
             if not wires[i].label:
                 yield f"no room on {wires[i].title.partition(':')[0]}: {self.texts[i]}"
 
-    def _red(self, i: int, wire: Wire, room: Room) -> Wire:
+    def _red(self, i: int, wire: Wire, room: WireRoom) -> Wire:
         """Return a wire as a gradient goes along it."""
         text = self.texts.get(i, "")
         at = wire.label_at or (room.beside(wire.points, text) if text else None)
