@@ -23,9 +23,10 @@ from viz.charts.parts import (
     chart,
     color_bar,
     even_columns,
+    headline,
     middle,
     step_labels,
-)
+)  # fmt: skip
 from viz.checks import check_outputs
 from viz.colors import ZERO, Colors, ink_on, norm_colors
 from viz.diagram import Diagram
@@ -142,8 +143,7 @@ def _scene(found: NormMap, title: str, name: str, width: float) -> Scene:
     shapes += _left_labels(columns, f"t, the step of {found.of}")
     tall = max(min(n * side, 320.0), 90.0)
     shapes += color_bar(colors, columns.right + 16, top, tall)
-    shapes += [Words(20, TITLE + 8 + 15 * i, line, 11.5, GREY, "start")
-               for i, line in enumerate(head)]  # fmt: skip
+    shapes += headline(head)
     high = max(bottom + 46, top + tall + 20)
     return chart(title, wide, high, shapes, _legend(found), _notes(found, name))
 

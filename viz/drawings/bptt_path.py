@@ -1,6 +1,6 @@
 """The paths that a gradient takes through time: from a loss back to a state or to a parameter.
 
-Above `jacobian_hops.py`, which has the numbers, `path_factors.py` and `path_notes.py`.
+Above `jacobian_hops.py`, which has the numbers, and `path_factors.py`.
 """
 
 from collections.abc import Iterator, Sequence
@@ -20,8 +20,7 @@ from viz.analysis.path_numbers import (
 )  # fmt: skip
 from viz.charts.parts import bars
 from viz.diagram import Diagram
-from viz.drawings.path_factors import Factors, derivatives, joint, norms_of
-from viz.drawings.path_notes import Notes
+from viz.drawings.path_factors import Factors, Notes, derivatives, joint, norms_of
 from viz.drawings.path_window import check_target, windowed
 from viz.instead import DRAWINGS
 from viz.labels import number, symbol, wrapped
@@ -244,13 +243,11 @@ class _Picture:
         self.times = columns.times
         uses = [self.numbers.contributions.get(t, (0.0, 0.0)) for t in columns.times]
         a, b = self._name(self.hops.end), self._name(self.hops.start)
-        shapes, high = bars(columns, [norm for norm, _ in uses], color=RED,
-                            title=f"norm of what the use at t adds to d{a}/d{b}")  # fmt: skip
-        whole = number(self.numbers.whole)
-        more, higher = bars(
-            replace(columns, top=columns.top + high), [along for _, along in uses], color=RED,
-            title=f"its part along the whole gradient; all uses sum to {whole}",
-        )  # fmt: skip
+        title = f"norm of what the use at t adds to d{a}/d{b}"
+        shapes, high = bars(columns, [norm for norm, _ in uses], RED, title)
+        title = f"its part along the whole gradient; all uses sum to {number(self.numbers.whole)}"
+        under = replace(columns, top=columns.top + high)
+        more, higher = bars(under, [along for _, along in uses], RED, title)
         return [*shapes, *more], high + higher
 
     def dressed(self, scene: Scene) -> Scene:
