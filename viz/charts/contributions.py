@@ -42,7 +42,7 @@ from viz.charts.parts import (
     mark_swatches,
     step_labels,
 )  # fmt: skip
-from viz.checks import check_tensor, shown
+from viz.checks import check_choice, check_tensor, shown
 from viz.colors import paler
 from viz.diagram import Diagram
 from viz.instead import DRAWINGS
@@ -90,9 +90,7 @@ def draw_contributions(
     width = check_chart(
         "draw_contributions", width, NARROWEST, title, max_steps=max_steps, max_losses=max_losses
     )
-    if measure not in MEASURES:
-        expected = ", ".join(MEASURES)
-        raise ValueError(f"draw_contributions: unknown measure {measure!r}; expected {expected}")
+    check_choice("draw_contributions", "measure", measure, MEASURES)
     _check(losses, parameter)
     found = contributions(losses, parameter, max_steps=max_steps, max_losses=max_losses)
     drawn = measure if math.isfinite(found.norm) else "norm"

@@ -27,7 +27,7 @@ from viz.charts.parts import (
     middle,
     step_labels,
 )  # fmt: skip
-from viz.checks import check_outputs
+from viz.checks import check_choice, check_outputs
 from viz.colors import ZERO, Colors, ink_on, norm_colors
 from viz.diagram import Diagram
 from viz.instead import DRAWINGS
@@ -77,10 +77,7 @@ def draw_jacobian_heatmap(
     width = check_chart("draw_jacobian_heatmap", width, NARROWEST, title, max_steps=max_steps)
     check_outputs("draw_jacobian_heatmap", x)
     check_recorded("draw_jacobian_heatmap", x)
-    if kind not in KINDS:
-        raise ValueError(
-            f"draw_jacobian_heatmap: unknown kind {kind!r}; expected {', '.join(KINDS)}"
-        )
+    check_choice("draw_jacobian_heatmap", "kind", kind, KINDS)
     run = _chosen(state_runs(x), {"layer": layer, "direction": direction, "path": path})
     found = norm_map(run, of, of if by is None else by, kind, max_steps)
     name = f"‖d{found.of}ₜ/d{found.by}ₖ‖"

@@ -19,6 +19,7 @@ from viz.analysis.path_numbers import (
     totals,
 )  # fmt: skip
 from viz.charts.parts import bars
+from viz.checks import check_choice
 from viz.diagram import Diagram
 from viz.drawings.path_factors import Factors, Notes, derivatives, joint, norms_of
 from viz.drawings.path_window import check_target, windowed
@@ -29,7 +30,7 @@ from viz.model.levels import build, recorded
 from viz.model.names import Places
 from viz.rendering.annotations import Annotations
 from viz.rendering.drawing import Drawing
-from viz.rendering.fitting import WIDTH, Detail, check_weights, fitted
+from viz.rendering.fitting import WIDTH, Detail, fitted
 from viz.rendering.placing import WireRoom, room_of
 from viz.scene import Columns, Scene, Shape, Swatch, Wire
 from viz.style import FILLS
@@ -84,9 +85,7 @@ def draw_bptt_path(
     >>> viz.draw_bptt_path(engine.sum(y[-1]), "L", "h1").graph.graph["paths"].count
     1
     """
-    if which not in WHICH:
-        expected = ", ".join(WHICH)
-        raise ValueError(f"draw_bptt_path: unknown which={which!r}; expected one of {expected}")
+    check_choice("draw_bptt_path", "which", which, WHICH)
     graph = recorded(loss, "cell")
     places = Places(graph)
     check_target(graph, place := places.find(target))
@@ -94,7 +93,7 @@ def draw_bptt_path(
     paths = chosen(hops, places, which, k)
     numbers = numbers_of(hops, paths)
     a, b = shown_name(hops.source.name), shown_name(hops.target.name)
-    check_weights("draw_bptt_path", weights, ("thin", "off"))
+    check_choice("draw_bptt_path", "weights", weights, ("thin", "off"))
     kept = weights == "thin" or hops.start
 
     def make(most: int | None, detail: Detail) -> Diagram:
