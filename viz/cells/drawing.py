@@ -152,19 +152,19 @@ class _Drawing:
         notes = _notes(told if "at most" in self.title else (), given=given)
         high = HEAD + sheet.height * UNIT
         if self.beside:
-            found = beside(self.runs, sheet.width * UNIT + 16, HEAD + 34, self.room)
+            words, foot = beside(self.runs, sheet.width * UNIT + 16, HEAD + 34, self.room)
         else:
-            found = below(self.runs, 20.0, high + 22, self.wide - 40)
+            words, foot = below(self.runs, 20.0, high + 22, self.wide - 40)
         return Scene(
             title=self.title,
             width=self.wide,
-            height=max(high, found.bottom) + 10,
+            height=max(high, foot) + 10,
             boxes=tuple(self._boxes()),
             wires=tuple(self._wires()),
             bands=(self._band(),),
             legend=self._legend(),
             notes=wrapped(notes, self.wide - 40),
-            shapes=(_sheet(found.words), *self._dots(), *self._words(), *found.words),
+            shapes=(_sheet(words), *self._dots(), *self._words(), *words),
             links=tuple(self.hovering.links()),
         )
 
@@ -192,7 +192,7 @@ class _Drawing:
     def _is_lane(self, source: int, target: int) -> bool:
         """Tell whether a wire is a piece of a lane: straight, from a state or op to the next."""
         way = self.made.ways[source, target]
-        lane = {self.made.sheet.frames[key].at[1] for key in self.made.lanes}
+        lane = {self.made.sheet.frames[key].at[1] for key in self.made.sheet.lanes}
         return way[0][1] == way[-1][1] and len(way) == 2 and way[0][1] / UNIT in lane
 
     def _band(self) -> Band:
@@ -254,7 +254,7 @@ class _Drawing:
         found = found if "layer" in roles else []
         if "op" in roles:
             found.append(Swatch("op", OP[1], box=OP[0]))
-        if self.made.lanes:
+        if self.made.sheet.lanes:
             found.append(Swatch("lane of a state", TIME, PIPE))
         return tuple(found)
 

@@ -11,7 +11,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from math import fsum
-from typing import NamedTuple
 
 from viz.cells.signs import BELOW, GREEK
 from viz.labels import width
@@ -197,20 +196,15 @@ def left_side(line: list[Piece]) -> tuple[str, list[Piece]]:
     return (marks[0] if marks else ""), own
 
 
-class Set(NamedTuple):
-    """Formulas where they stand, and the foot of the lowest."""
-
-    words: tuple[Words, ...]
-    bottom: float
-
-
 def run_width(runs: Sequence[Run], size: float = SIZE) -> float:
     """Return how wide runs are in pixels, a little on the wide side."""
     return fsum(width(run.text, size_of(run, size)) for run in runs)
 
 
-def beside(formulas: Sequence[Sequence[Run]], x: float, top: float, room: float) -> Set:
-    """Set formulas in one column of this width."""
+def beside(
+    formulas: Sequence[Sequence[Run]], x: float, top: float, room: float
+) -> tuple[list[Words], float]:
+    """Set formulas in one column of this width: the words, and the foot of the lowest."""
     words: list[Words] = []
     y = top
     for formula in formulas:
@@ -219,10 +213,12 @@ def beside(formulas: Sequence[Sequence[Run]], x: float, top: float, room: float)
             plain = "".join(run.text for run in line)
             words.append(Words(x + (INDENT if i else 0.0), y, plain, SIZE, anchor="start",
                                runs=tuple(line)))  # fmt: skip
-    return Set(tuple(words), y + 6)
+    return words, y + 6
 
 
-def below(formulas: Sequence[Sequence[Run]], x: float, top: float, room: float) -> Set:
+def below(
+    formulas: Sequence[Sequence[Run]], x: float, top: float, room: float
+) -> tuple[list[Words], float]:
     """Set formulas in as many columns as there is room for, column by column."""
     widest = max((run_width(formula) for formula in formulas), default=0.0)
     columns = max(1, min(len(formulas), int((room + GAP) // (widest + GAP)), 3))
@@ -231,10 +227,11 @@ def below(formulas: Sequence[Sequence[Run]], x: float, top: float, room: float) 
     bottom = top
     for column in range(columns):
         own = formulas[column * each : (column + 1) * each]
-        found = beside(own, x + column * (room + GAP) / columns, top, (room + GAP) / columns - GAP)
-        words += found.words
-        bottom = max(bottom, found.bottom)
-    return Set(tuple(words), bottom)
+        found, foot = beside(own, x + column * (room + GAP) / columns, top,
+                             (room + GAP) / columns - GAP)  # fmt: skip
+        words += found
+        bottom = max(bottom, foot)
+    return words, bottom
 
 
 def cut(formula: Sequence[Run], room: float) -> list[list[Run]]:

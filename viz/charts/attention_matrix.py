@@ -79,7 +79,7 @@ def under(
 ) -> Callable[[Columns], tuple[list[Shape], float]]:
     """Return what draws small matrices of all attentions under the columns of a picture.
 
-    For `Look.below`; `chosen` is the step that looks of which the rows are framed.
+    For `Annotations.below`; `chosen` is the step that looks of which the rows are framed.
     """
 
     def draw(columns: Columns) -> tuple[list[Shape], float]:
