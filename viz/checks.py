@@ -41,6 +41,17 @@ def check_tensor(where: str, what: str, x: Any) -> None:
         raise TypeError(f"{where}: expected {what} as a tensor, got {shown(x)}")
 
 
+def check_loss(where: str, what: str, x: Any) -> None:
+    """Raise TypeError for no tensor, ValueError for several numbers, and without a gradient."""
+    check_tensor(where, what, x)
+    if x.size != 1:
+        raise ValueError(
+            f"{where}: {what} has shape {x.shape}, expected one number; add it up first"
+        )
+    if not x.requires_grad:
+        raise ValueError(f"{where}: {what} depends on nothing that requires a gradient")
+
+
 def check_outputs(where: str, x: Any, *, several: bool = False) -> None:
     """Raise TypeError for what has no record: a module, None; a list unless `several` will do."""
     if isinstance(x, Tensor | Graph):
@@ -69,6 +80,13 @@ def check_whole(where: str, what: str, value: Any) -> None:
     """Raise TypeError for what is no whole number."""
     if not is_whole(value):
         raise TypeError(f"{where}: expected {what} as a whole number, got {value!r}")
+
+
+def check_choice(where: str, what: str, value: Any, known: Sequence[str]) -> None:
+    """Raise ValueError for what is none of the known words."""
+    if value not in known:
+        ways = ", ".join(map(repr, known))
+        raise ValueError(f"{where}: unknown {what}={value!r}; expected one of {ways}")
 
 
 def shown(x: Any) -> str:

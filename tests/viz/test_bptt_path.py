@@ -255,7 +255,7 @@ def test_layers_over_whole_sequences():
 
 def test_what_cannot_be_drawn_is_refused():
     loss = network("elman", 3)
-    with pytest.raises(ValueError, match="unknown which='some'; expected one of all, state"):
+    with pytest.raises(ValueError, match="unknown which='some'; expected one of 'all', 'state'"):
         draw_bptt_path(loss, "L2", "h0", which="some")
     with pytest.raises(ValueError, match="no place 'h9' in this graph"):
         draw_bptt_path(loss, "L2", "h9")

@@ -314,7 +314,7 @@ def test_bad_input_is_refused():
         ValueError, match=r"a loss of one number, or losses \(T,\), got \(6, 2, 4\)"
     ):
         draw_contributions(net(x)[0], weight)
-    with pytest.raises(ValueError, match="unknown measure 'size'; expected projection, norm"):
+    with pytest.raises(ValueError, match="unknown measure='size'; expected one of 'proj"):
         draw_contributions(losses, weight, measure="size")
     with pytest.raises(ValueError, match="max_losses must be at least 2, got 1"):
         draw_contributions(losses, weight, max_losses=1)

@@ -165,9 +165,9 @@ def test_mistakes():
     loss = x * x
     with pytest.raises(ValueError, match=r"not computed from input 1, <node leaf .*explicit\(\)"):
         draw_double_backward(loss, [x, y])
-    with pytest.raises(ValueError, match=r"got shape \(2,\), requires_grad=True"):
+    with pytest.raises(ValueError, match=r"the loss has shape \(2,\), expected one number"):
         draw_double_backward(leaf(1.0, 2.0) * 2.0, [x])
-    with pytest.raises(ValueError, match="requires_grad=False"):
+    with pytest.raises(ValueError, match="the loss depends on nothing that requires"):
         draw_double_backward(engine.ones(()), [x])
     constant = engine.ones(())
     with pytest.raises(ValueError, match="none of the inputs requires a gradient"):

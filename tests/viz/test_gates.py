@@ -331,7 +331,9 @@ def test_bad_input_is_refused():
         ValueError, match=r"no cell with layer=3; there are cell='LSTMCell', layer=0"
     ):
         draw_gates(y, layer=3)
-    with pytest.raises(ValueError, match="unknown kind 'bars'; expected both, strip, line"):
+    with pytest.raises(
+        ValueError, match="unknown kind='bars'; expected one of 'both', 'strip', 'line'"
+    ):
         draw_gates(y, kind="bars")
     with pytest.raises(IndexError, match="row 2 of a batch of 2"):
         draw_gates(y, row=2)

@@ -214,7 +214,7 @@ def test_bad_input_is_refused():
     y, _ = net(x)
     with pytest.raises(ValueError, match=r"no state 'n'; LSTMCell has h, c"):
         draw_jacobian_heatmap(y, of="n")
-    with pytest.raises(ValueError, match="unknown kind 'max'; expected spectral, frobenius"):
+    with pytest.raises(ValueError, match="unknown kind='max'; expected one of 'spectral', 'frob"):
         draw_jacobian_heatmap(y, kind="max")
     with pytest.raises(ValueError, match="max_steps must be at least 2, got 1"):
         draw_jacobian_heatmap(y, max_steps=1)

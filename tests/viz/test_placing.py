@@ -16,13 +16,13 @@ from tests.viz.picture_checks import faults
 from tests.viz.pictures import network
 from viz.labels import number, width
 from viz.layout import wire_kinds
-from viz.rendering.placing import DOWN, SIZE, UP, Room, level_at, mark_at
+from viz.rendering.placing import DOWN, SIZE, UP, WireRoom, level_at, mark_at
 
 U = ((10, 100), (10, 60), (90, 60), (90, 20))  # up, across, up again
 
 
 def room(taken=(), **ends):
-    return Room(taken, **{"left": 4, "right": 200, "bottom": 200} | ends)
+    return WireRoom(taken, **{"left": 4, "right": 200, "bottom": 200} | ends)
 
 
 def area(at, text):
@@ -93,7 +93,7 @@ def test_taken_words_are_kept_off():
     sheet = room()
     first = sheet.beside(((50, 150), (50, 50)), "one")
     again = room()
-    again.take(*first, "one")
+    again.take_words(*first, "one")
     second = again.beside(((50, 150), (50, 50)), "two")
     assert not meet(area(first, "one"), area(second, "two"))
 
@@ -179,7 +179,7 @@ def test_rolled_words_keep_off_marks():
 
 
 def test_words_without_room_are_counted_and_stand_in_titles(monkeypatch):
-    monkeypatch.setattr(Room, "beside", lambda *_: None)
+    monkeypatch.setattr(WireRoom, "beside", lambda *_: None)
     diagram = viz.draw_rolled(network("elman", 3))
     assert diagram.scene.notes == ("1 edge has no room for words: pointing at them shows these",)
     (loop,) = wires(diagram, "time")

@@ -17,9 +17,10 @@ from tests.draws import covering, first
 from tests.viz.picture_checks import faults, read
 from tests.viz.story_cases import PICTURES, dead, every_loss, last_loss, padded, turning
 from viz.labels import number
+from viz.rendering.placing import Room, crosses
 from viz.scene import Line, Rect, Words
 from viz.story.lines import spread, thinned
-from viz.story.marks import BARB, Room, crosses
+from viz.story.marks import BARB, placed
 from viz.story.measuring import measured
 from viz.story.picture import LEAST
 from viz.style import FILLS, Scale
@@ -345,13 +346,13 @@ def test_labels_move_apart_as_little_as_needed():
 
 def test_a_label_finds_another_place_or_none():
     room = Room((0.0, 0.0, 100.0, 100.0))
-    (first,) = room.place(50, 50, "0.5", "#000000")
-    (second,) = room.place(50, 50, "0.6", "#000000")
+    (first,) = placed(room, 50, 50, "0.5", "#000000")
+    (second,) = placed(room, 50, 50, "0.6", "#000000")
     assert first.y < 50 < second.y
-    (under,) = Room((0.0, 0.0, 100.0, 100.0)).place(50, 50, "0.5", "#000000", under=True)
+    (under,) = placed(Room((0.0, 0.0, 100.0, 100.0)), 50, 50, "0.5", "#000000", under=True)
     assert under.y == second.y
     room.path([(0, 40), (100, 40), (0, 60), (100, 60), (0, 30), (100, 30), (0, 70), (100, 70)])
-    assert room.place(50, 50, "a long label over it all", "#000000") == []
+    assert placed(room, 50, 50, "a long label over it all", "#000000") == []
 
 
 def test_thinned_lines_keep_their_extremes():

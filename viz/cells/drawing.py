@@ -4,17 +4,16 @@ The last file of this folder; the others are parts of it.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
 from math import ceil, cos, pi, sin
 from typing import Any
 
 import networkx as nx
 
 from engine.suggestions import advised, kind_of
-from viz.cells.equations import SIZE, below, beside, cut, run_width
 from viz.cells.factors import measure, step_norm
-from viz.cells.formulas import pieces
+from viz.cells.formulas import SIZE, below, beside, cut, pieces, run_width
 from viz.cells.hovering import Hovering
-from viz.cells.labels import Room, beside_box, beside_wire
 from viz.cells.model import CellModel, StepRecord, build
 from viz.cells.routing import Routed, routed
 from viz.cells.sheet import UNIT
@@ -25,6 +24,7 @@ from viz.instead import DRAWINGS
 from viz.labels import number, wrapped
 from viz.labels import width as width_of
 from viz.rendering.fitting import shrunk
+from viz.rendering.placing import Area, Room
 from viz.scene import Band, Box, Line, Point, Rect, Run, Scene, Shape, Swatch, Wire, Words
 from viz.style import FILLS, FORWARD, TIME
 
@@ -37,6 +37,7 @@ HEAD = 30.0  # pixels: the height of the title
 FACTOR, SYMBOL = 10.0, 12.5  # sizes of words
 RED = "#8e1212"
 DOT = 3.0  # the radius of a branch
+GAP = 3.0  # between words and what they stand beside
 LEAST = 190.0  # pixels: room for equations beside the cell
 LEAST_WIDTH = 480.0  # pixels of a picture
 
@@ -151,19 +152,19 @@ class _Drawing:
         notes = _notes(told if "at most" in self.title else (), given=given)
         high = HEAD + sheet.height * UNIT
         if self.beside:
-            found = beside(self.runs, sheet.width * UNIT + 16, HEAD + 34, self.room)
+            words, foot = beside(self.runs, sheet.width * UNIT + 16, HEAD + 34, self.room)
         else:
-            found = below(self.runs, 20.0, high + 22, self.wide - 40)
+            words, foot = below(self.runs, 20.0, high + 22, self.wide - 40)
         return Scene(
             title=self.title,
             width=self.wide,
-            height=max(high, found.bottom) + 10,
+            height=max(high, foot) + 10,
             boxes=tuple(self._boxes()),
             wires=tuple(self._wires()),
             bands=(self._band(),),
             legend=self._legend(),
             notes=wrapped(notes, self.wide - 40),
-            shapes=(_sheet(found.words), *self._dots(), *self._words(), *found.words),
+            shapes=(_sheet(words), *self._dots(), *self._words(), *words),
             links=tuple(self.hovering.links()),
         )
 
@@ -191,7 +192,7 @@ class _Drawing:
     def _is_lane(self, source: int, target: int) -> bool:
         """Tell whether a wire is a piece of a lane: straight, from a state or op to the next."""
         way = self.made.ways[source, target]
-        lane = {self.made.sheet.frames[key].at[1] for key in self.made.lanes}
+        lane = {self.made.sheet.frames[key].at[1] for key in self.made.sheet.lanes}
         return way[0][1] == way[-1][1] and len(way) == 2 and way[0][1] / UNIT in lane
 
     def _band(self) -> Band:
@@ -213,7 +214,10 @@ class _Drawing:
             x, y = frame.corner
             room.take((x, y, x + frame.w, y + frame.h), 1.0)
         for ends, way in self.made.ways.items():
-            room.take_way(way, PIPE if self._is_lane(*ends) else THIN)
+            wide = PIPE if self._is_lane(*ends) else THIN
+            for (ax, ay), (bx, by) in pairwise(way):
+                own = (min(ax, bx), min(ay, by), max(ax, bx), max(ay, by))
+                room.take(own, wide / 2 + 1)
         yield from self._symbols(room)
         yield from self._factors(room)
 
@@ -226,7 +230,7 @@ class _Drawing:
             words = Words(0, 0, self.hovering.symbol(frame.part), SYMBOL, anchor="start", runs=runs)
             x, y = frame.corner
             area = room.first(
-                beside_box((x, y, x + frame.w, y + frame.h), run_width(runs, SYMBOL), SYMBOL)
+                _beside_box((x, y, x + frame.w, y + frame.h), run_width(runs, SYMBOL), SYMBOL), 1.0
             )
             if area:
                 x, y = self._at((area[0], area[3] - 3))
@@ -239,7 +243,7 @@ class _Drawing:
                 continue
             text = number(use.factor)
             own = self.made.own_end((use.source, use.target))
-            area = room.first(beside_wire(own, width_of(text, FACTOR), FACTOR))
+            area = room.first(_beside_wire(own, width_of(text, FACTOR), FACTOR), 1.0)
             if area:
                 x, y = self._at((area[0], area[3] - 1.5))
                 yield Words(x, y, text, FACTOR, RED, "start")
@@ -250,7 +254,7 @@ class _Drawing:
         found = found if "layer" in roles else []
         if "op" in roles:
             found.append(Swatch("op", OP[1], box=OP[0]))
-        if self.made.lanes:
+        if self.made.sheet.lanes:
             found.append(Swatch("lane of a state", TIME, PIPE))
         return tuple(found)
 
@@ -267,3 +271,29 @@ class _Drawing:
             graph.add_edge(use.source, use.target, kind="forward", jacobian_norm=use.factor,
                            label=self.hovering.of_wire(use))  # fmt: skip
         return graph
+
+
+def _beside_wire(points: tuple[Point, ...], wide: float, high: float) -> Iterator[Area]:
+    """Yield places for words beside a wire, those at its end first."""
+    for (ax, ay), (bx, by) in reversed(list(pairwise(points))):
+        for share in (0.62, 0.5, 0.38, 0.8, 0.2):
+            x, y = ax + (bx - ax) * share, ay + (by - ay) * share
+            if ay == by and abs(ax - bx) > wide:
+                yield x - wide / 2, y - GAP - high, x + wide / 2, y - GAP
+                yield x - wide / 2, y + GAP, x + wide / 2, y + GAP + high
+            elif ax == bx and abs(ay - by) > high:
+                yield x + GAP, y - high / 2, x + GAP + wide, y + high / 2
+                yield x - GAP - wide, y - high / 2, x - GAP, y + high / 2
+
+
+def _beside_box(area: Area, wide: float, high: float) -> Iterator[Area]:
+    """Yield places for words at the corners of a box: above on the right first."""
+    x0, y0, x1, y1 = area
+    middle = (x0 + x1) / 2
+    for y in (y0 - GAP - high, y1 + GAP):
+        for x in (middle + GAP + 1, x1 - wide, x1 + GAP, middle - GAP - 1 - wide, x0,
+                  x0 - GAP - wide):  # fmt: skip
+            yield x, y, x + wide, y + high
+    for y in (y0 - 2, y1 - high + 2):
+        yield x1 + GAP, y, x1 + GAP + wide, y + high
+        yield x0 - GAP - wide, y, x0 - GAP, y + high

@@ -21,11 +21,6 @@ class Routed:
     ways: dict[tuple[int, int], tuple[Point, ...]]
     branches: tuple[Point, ...]
 
-    @property
-    def lanes(self) -> tuple[int, ...]:
-        """Return the states that are lanes."""
-        return self.sheet.lanes
-
     def own_end(self, ends: tuple[int, int]) -> tuple[Point, ...]:
         """Return the last stretches of a wire, which no other wire of its source shares."""
         way = self.ways[ends]

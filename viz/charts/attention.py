@@ -21,7 +21,7 @@ from viz.charts.attention_matrix import (
     fields_of,
     matrix,
     written,
-)
+)  # fmt: skip
 from viz.charts.parts import GREY, NARROWEST, TITLE, WIDTH, chart, color_bar
 from viz.checks import check_names, check_outputs, check_whole
 from viz.diagram import Diagram

@@ -1,6 +1,6 @@
 """What every step adds to the gradient of a parameter, loss by loss, as bars over time.
 
-Above `stacks.py`, `decades.py` and `weight_contributions.py`.
+Above `contribution_bars.py` and `weight_contributions.py`.
 """
 
 import math
@@ -14,20 +14,35 @@ from viz import labels
 from viz.analysis.sampling import check_chart
 from viz.analysis.weight_contributions import Contributions, Whole, contributions
 from viz.axes import Axis
-from viz.charts.decades import AGAINST, ALONG, MOST, Decades, by_step, height_of, label_of, log_bars
+from viz.charts.contribution_bars import (
+    AGAINST,
+    ALONG,
+    HIGH,
+    LEFT,
+    MOST,
+    SMALL,
+    Decades,
+    by_step,
+    colors_of,
+    ends,
+    height_of,
+    label_of,
+    log_bars,
+    stacked_bars,
+    worth_showing,
+)  # fmt: skip
 from viz.charts.parts import (
-    GREY,
     INK,
     NARROWEST,
     TITLE,
     WIDTH,
     chart,
     even_columns,
+    headline,
     mark_swatches,
     step_labels,
-)
-from viz.charts.stacks import HIGH, LEFT, SMALL, colors_of, ends, stacked_bars, worth_showing
-from viz.checks import check_tensor, shown
+)  # fmt: skip
+from viz.checks import check_choice, check_tensor, shown
 from viz.colors import paler
 from viz.diagram import Diagram
 from viz.instead import DRAWINGS
@@ -75,9 +90,7 @@ def draw_contributions(
     width = check_chart(
         "draw_contributions", width, NARROWEST, title, max_steps=max_steps, max_losses=max_losses
     )
-    if measure not in MEASURES:
-        expected = ", ".join(MEASURES)
-        raise ValueError(f"draw_contributions: unknown measure {measure!r}; expected {expected}")
+    check_choice("draw_contributions", "measure", measure, MEASURES)
     _check(losses, parameter)
     found = contributions(losses, parameter, max_steps=max_steps, max_losses=max_losses)
     drawn = measure if math.isfinite(found.norm) else "norm"
@@ -93,8 +106,7 @@ def draw_contributions(
     shapes = _decades(found, drawn, columns) if log else stacked_bars(found, drawn, columns)
     legend = list(_legend(found, drawn, shapes, log=log))
     shapes += _time_axis(found, columns)
-    shapes += [Words(20, TITLE + 8 + 15 * i, line, 11.5, GREY, "start")
-               for i, line in enumerate(head)]  # fmt: skip
+    shapes += headline(head)
     notes = _notes(found, measure, drawn, log=log)
     scene = chart(title, wide, top + HIGH + 46, shapes, legend, notes)
     return Diagram(scene, _graph(found, name))

@@ -17,14 +17,13 @@ from viz.checks import shown
 from viz.diagram import Diagram
 from viz.instead import DRAWINGS
 from viz.labels import count, figure, short, width
+from viz.rendering.placing import Room
 from viz.scene import Line, Point, Rect, Shape, Swatch, Words
 
 LEFT, RIGHT, INSET = 76.0, 24.0, 14.0
 HIGH, LOW, BETWEEN = 200.0, 170.0, 66.0  # pixels: of both panels, and between them
 SIDE = 8.0  # of the square of a method
 SLACK = 1e-6  # beyond 1 a cosine may be by rounding
-
-Box = tuple[float, float, float, float]
 
 
 @advised(DRAWINGS)
@@ -131,7 +130,8 @@ def _costs(
     shapes += x_axis(across, axis.start, across.ticks(8), title=unit, frame=frame)
     places = {name: (across.at(cost), axis.at(means[name])) for name, cost in prices.items()
               if math.isfinite(means[name])}  # fmt: skip
-    taken: list[Box] = [(x - 6, y - 6, x + 6, y + 6) for x, y in places.values()]
+    room = Room((frame[0], top - 10, frame[1], axis.start - 2),
+                ((x - 6, y - 6, x + 6, y + 6) for x, y in places.values()))  # fmt: skip
     numbers = {name: i for i, name in enumerate(panel.curves)}
     for name, (x, y) in places.items():
         color = color_of(panel, numbers[name])
@@ -139,33 +139,19 @@ def _costs(
                            f"{name}: mean cosine {figure(means[name], 6)}, "
                            f"{figure(prices[name], 4)} {unit}"))  # fmt: skip
     for name, (x, y) in places.items():
-        words = _label(name, x, y, frame, (top - 10, axis.start - 2), taken)
-        if words is not None:
-            shapes.append(words)
+        shapes += _label(room, name, x, y)
     return shapes
 
 
-def _label(
-    name: str, x: float, y: float, frame: tuple[float, float], rows: tuple[float, float],
-    taken: list[Box],
-) -> Words | None:  # fmt: skip
-    """Return the name of a method beside its square, clear of what is there; None for no room."""
+def _label(room: Room, name: str, x: float, y: float) -> list[Words]:
+    """Return the name of a method beside its square, clear of what is there; none for no room."""
     text = short(name, 24)
     wide = width(text, SIZE)
     for at in (3.5, -9.0, 16.0, -22.0, 29.0):
-        for anchor, left in (("start", x + 9), ("end", x - 9 - wide)):
-            box = left, y + at - 9, left + wide, y + at + 3
-            inside = frame[0] < left and box[2] < frame[1] and rows[0] < box[1] and box[3] < rows[1]
-            if inside and not any(_meet(box, other) for other in taken):
-                taken.append(box)
-                start = left if anchor == "start" else left + wide
-                return Words(start, y + at, text, SIZE, GREY, anchor, halo=True)
-    return None
-
-
-def _meet(a: Box, b: Box) -> bool:
-    """Return whether two boxes have more than an edge in common."""
-    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
+        for anchor, left, start in (("start", x + 9, x + 9), ("end", x - 9 - wide, x - 9)):
+            if room.first([(left, y + at - 9, left + wide, y + at + 3)]):
+                return [Words(start, y + at, text, SIZE, GREY, anchor, halo=True)]
+    return []
 
 
 def _legend(panel: Panel) -> Iterable[Swatch]:

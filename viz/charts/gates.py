@@ -15,7 +15,7 @@ from viz.analysis.fetching import bring
 from viz.analysis.sampling import check_chart, check_recorded
 from viz.charts.parts import NARROWEST, WIDTH
 from viz.charts.strips import Picture, Strip
-from viz.checks import check_names, check_outputs, check_whole, shown
+from viz.checks import check_choice, check_names, check_outputs, check_whole, shown
 from viz.colors import value_colors
 from viz.diagram import Diagram
 from viz.instead import DRAWINGS
@@ -72,8 +72,7 @@ def draw_gates(
     if names is not None:
         check_names("draw_gates", "names", names)
     check_recorded("draw_gates", x)
-    if kind not in KINDS:
-        raise ValueError(f"draw_gates: unknown kind {kind!r}; expected {', '.join(KINDS)}")
+    check_choice("draw_gates", "kind", kind, KINDS)
     graph = Graph.of(*expanded(*(x.outputs if isinstance(x, Graph) else (x,))))
     chosen = _chosen(runs(graph), {"cell": cell, "layer": layer, "direction": direction})
     units = _units(unit)

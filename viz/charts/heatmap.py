@@ -23,10 +23,11 @@ from viz.charts.parts import (
     chart,
     color_bar,
     even_columns,
+    headline,
     middle,
     step_labels,
-)
-from viz.checks import check_outputs
+)  # fmt: skip
+from viz.checks import check_choice, check_outputs
 from viz.colors import ZERO, Colors, ink_on, norm_colors
 from viz.diagram import Diagram
 from viz.instead import DRAWINGS
@@ -76,10 +77,7 @@ def draw_jacobian_heatmap(
     width = check_chart("draw_jacobian_heatmap", width, NARROWEST, title, max_steps=max_steps)
     check_outputs("draw_jacobian_heatmap", x)
     check_recorded("draw_jacobian_heatmap", x)
-    if kind not in KINDS:
-        raise ValueError(
-            f"draw_jacobian_heatmap: unknown kind {kind!r}; expected {', '.join(KINDS)}"
-        )
+    check_choice("draw_jacobian_heatmap", "kind", kind, KINDS)
     run = _chosen(state_runs(x), {"layer": layer, "direction": direction, "path": path})
     found = norm_map(run, of, of if by is None else by, kind, max_steps)
     name = f"‖d{found.of}ₜ/d{found.by}ₖ‖"
@@ -142,8 +140,7 @@ def _scene(found: NormMap, title: str, name: str, width: float) -> Scene:
     shapes += _left_labels(columns, f"t, the step of {found.of}")
     tall = max(min(n * side, 320.0), 90.0)
     shapes += color_bar(colors, columns.right + 16, top, tall)
-    shapes += [Words(20, TITLE + 8 + 15 * i, line, 11.5, GREY, "start")
-               for i, line in enumerate(head)]  # fmt: skip
+    shapes += headline(head)
     high = max(bottom + 46, top + tall + 20)
     return chart(title, wide, high, shapes, _legend(found), _notes(found, name))
 

@@ -11,14 +11,15 @@ from viz.axes import Axis, fitted
 from viz.colors import Colors
 from viz.labels import fit, number, width, wrapped
 from viz.scene import Columns, Line, Point, Rect, Scene, Shape, Swatch, Words
-from viz.style import BROKEN, DEAD
+from viz.style import BROKEN
 
 INK, GREY, RULE = "#202124", "#5f6368", "#e3e6ea"
 SIZE = 10.0  # of the numbers at an axis
 TITLE = 40.0  # the height of the title of a picture
 MARK = 13.0
+UNDER = 64.0  # the height of bars under a grid
 WIDTH, NARROWEST = 800.0, 480.0  # pixels: the width of a chart by default, and the smallest
-SLICES = 60  # of a colour bar
+BAR, SLICES = 14.0, 60  # pixels: the width of a colour bar; its pieces
 
 
 def chart(
@@ -28,6 +29,12 @@ def chart(
     """Return a picture of shapes alone, its title cut and its notes wrapped to its width."""
     return Scene(fit(title, wide - 40, 15, bold=True), wide, height, (), (), legend=tuple(legend),
                  notes=wrapped(notes, wide - 40), shapes=tuple(shapes))  # fmt: skip
+
+
+def headline(lines: Sequence[str]) -> list[Shape]:
+    """Return the lines of words that stand under the title of a picture."""
+    return [Words(20, TITLE + 8 + 15 * i, line, 11.5, GREY, "start")
+            for i, line in enumerate(lines)]  # fmt: skip
 
 
 def mark_swatches(marks: Collection[str], what: str = "") -> list[Swatch]:
@@ -103,9 +110,8 @@ def step_labels(
 
 
 def color_bar(
-    colors: Colors, x: float, top: float, height: float, *, title: str = "", wide: float = 14.0,
-    ends: bool = False,
-) -> list[Shape]:  # fmt: skip
+    colors: Colors, x: float, top: float, height: float, *, ends: bool = False
+) -> list[Shape]:
     """Return an upright bar with all colours of a scale, the largest on top, numbers at its right.
 
     With `ends` the numbers are the ends of the scale and one between, else round ones.
@@ -114,18 +120,16 @@ def color_bar(
     step = float(max(1, round(height / SLICES)))
     starts = [i * step for i in range(math.ceil(height / step))]
     shapes: list[Shape] = [  # each down to the end, under the next: no seams at any zoom
-        Rect(x, top + start, wide, height - start,
+        Rect(x, top + start, BAR, height - start,
              colors.of(_value_at(colors, 1 - min(start + step / 2, height) / height)))
         for start in starts
     ]  # fmt: skip
-    shapes.append(framed(x, top, x + wide, top + height, GREY, 0.8))
+    shapes.append(framed(x, top, x + BAR, top + height, GREY, 0.8))
     ticks = _ends(colors, axis) if ends else axis.ticks(max(2, int(height / 24)))
     for value in ticks:
         y = axis.at(value)
-        shapes.append(Line(((x + wide, y), (x + wide + 3, y)), GREY, 0.8))
-        shapes.append(Words(x + wide + 6, y + 3.5, axis.label(value), SIZE, GREY, "start"))
-    if title:
-        shapes.append(Words(x + wide + 48, top + height / 2, title, 11, INK, angle=-90.0))
+        shapes.append(Line(((x + BAR, y), (x + BAR + 3, y)), GREY, 0.8))
+        shapes.append(Words(x + BAR + 6, y + 3.5, axis.label(value), SIZE, GREY, "start"))
     return shapes
 
 
@@ -158,55 +162,36 @@ def broken(x: float, y: float, value: float) -> Words:
 
 
 def bars(
-    columns: Columns,
-    values: Sequence[float],
-    *,
-    height: float = 64.0,
-    title: str = "",
-    log: bool = False,
-    color: str = "#5b86b8",
+    columns: Columns, values: Sequence[float], color: str, title: str
 ) -> tuple[list[Shape], float]:
     """Return a bar for each column of a time grid, under it on its axis: shapes and their height.
 
-    `values` are in the order of ``columns.times``. Bars stand on 0, or with `log` on the lowest
-    power of ten; what is zero or not finite is marked. Raises ValueError for another number of
-    values, and for negative ones with `log`.
+    `values` are in the order of ``columns.times``. Bars stand on 0; what is not finite is marked.
+    Raises ValueError for another number of values.
     """
-    _check(columns, values, log=log)
-    top, head = columns.top, 22.0 if title else 8.0
-    axis = Axis.of(values, top + head + height, top + head, log=log, zero=True)
-    left = columns.spans[0][0] if columns.spans else columns.left
-    right = columns.spans[-1][1] if columns.spans else columns.right
-    shapes = y_axis(axis, left, right, most=max(2, int(height / 20)))
-    base = axis.start if log else axis.at(0.0)
-    for i, value in enumerate(values):
-        wide = min(0.7 * (columns.spans[i][1] - columns.spans[i][0]), 40.0)
-        shapes += _bar(
-            axis, base, middle(columns, i), wide, value, color, f"t = {columns.times[i]}"
-        )
-    if title:
-        shapes.append(Words(left, top + 14, title, 11, INK, "start", bold=True))
-    return shapes, head + height + 10
-
-
-def _check(columns: Columns, values: Sequence[float], *, log: bool) -> None:
     if len(values) != len(columns.times):
         raise ValueError(
             f"bars: expected a value for each of {len(columns.times)} columns, got {len(values)}"
         )
-    if log and any(value < 0 for value in values):
-        raise ValueError(f"bars: a log axis has no place for {min(values):g}; leave out log=True")
+    top, head = columns.top, 22.0
+    axis = Axis.of(values, top + head + UNDER, top + head, zero=True)
+    left = columns.spans[0][0] if columns.spans else columns.left
+    right = columns.spans[-1][1] if columns.spans else columns.right
+    shapes = y_axis(axis, left, right, most=int(UNDER / 20))
+    for i, value in enumerate(values):
+        wide = min(0.7 * (columns.spans[i][1] - columns.spans[i][0]), 40.0)
+        shapes += _bar(axis, middle(columns, i), wide, value, color, f"t = {columns.times[i]}")
+    shapes.append(Words(left, top + 14, title, 11, INK, "start", bold=True))
+    return shapes, head + UNDER + 10
 
 
-def _bar(
-    axis: Axis, base: float, x: float, wide: float, value: float, color: str, where: str
-) -> list[Shape]:
-    """Return one bar from the base line, with its number over it where that fits, or its mark."""
+def _bar(axis: Axis, x: float, wide: float, value: float, color: str, where: str) -> list[Shape]:
+    """Return one bar from 0, with its number over it where that fits, or its mark."""
     if not math.isfinite(value):
         return [broken(x, axis.end + MARK, value)]
     if value == 0:
-        return [Words(x, base - 3, "×", SIZE, DEAD)] if axis.log else []
-    y = axis.at(value)
+        return []
+    y, base = axis.at(value), axis.at(0.0)
     shapes: list[Shape] = [
         Rect(x - wide / 2, min(y, base), wide, max(abs(y - base), 0.5), color,
              title=f"{where}: {value:.6g}")]  # fmt: skip

@@ -23,7 +23,7 @@ from viz.charts.parts import (
     middle,
     step_labels,
     y_axis,
-)
+)  # fmt: skip
 from viz.colors import Colors, own_colors, paler
 from viz.labels import count, counted, figure, fit, width
 from viz.model.variables import Run, Variable

@@ -1,6 +1,6 @@
 """The paths that a gradient takes through time: from a loss back to a state or to a parameter.
 
-Above `jacobian_hops.py`, which has the numbers, `path_factors.py` and `path_notes.py`.
+Above `jacobian_hops.py`, which has the numbers, and `path_factors.py`.
 """
 
 from collections.abc import Iterator, Sequence
@@ -19,9 +19,9 @@ from viz.analysis.path_numbers import (
     totals,
 )  # fmt: skip
 from viz.charts.parts import bars
+from viz.checks import check_choice
 from viz.diagram import Diagram
-from viz.drawings.path_factors import Factors, derivatives, joint, norms_of
-from viz.drawings.path_notes import Notes
+from viz.drawings.path_factors import Factors, Notes, derivatives, joint, norms_of
 from viz.drawings.path_window import check_target, windowed
 from viz.instead import DRAWINGS
 from viz.labels import number, symbol, wrapped
@@ -30,8 +30,8 @@ from viz.model.levels import build, recorded
 from viz.model.names import Places
 from viz.rendering.annotations import Annotations
 from viz.rendering.drawing import Drawing
-from viz.rendering.fitting import WIDTH, Detail, check_weights, fitted
-from viz.rendering.placing import Room, room_of
+from viz.rendering.fitting import WIDTH, Detail, fitted
+from viz.rendering.placing import WireRoom, room_of
 from viz.scene import Columns, Scene, Shape, Swatch, Wire
 from viz.style import FILLS
 
@@ -85,9 +85,7 @@ def draw_bptt_path(
     >>> viz.draw_bptt_path(engine.sum(y[-1]), "L", "h1").graph.graph["paths"].count
     1
     """
-    if which not in WHICH:
-        expected = ", ".join(WHICH)
-        raise ValueError(f"draw_bptt_path: unknown which={which!r}; expected one of {expected}")
+    check_choice("draw_bptt_path", "which", which, WHICH)
     graph = recorded(loss, "cell")
     places = Places(graph)
     check_target(graph, place := places.find(target))
@@ -95,7 +93,7 @@ def draw_bptt_path(
     paths = chosen(hops, places, which, k)
     numbers = numbers_of(hops, paths)
     a, b = shown_name(hops.source.name), shown_name(hops.target.name)
-    check_weights("draw_bptt_path", weights, ("thin", "off"))
+    check_choice("draw_bptt_path", "weights", weights, ("thin", "off"))
     kept = weights == "thin" or hops.start
 
     def make(most: int | None, detail: Detail) -> Diagram:
@@ -244,13 +242,11 @@ class _Picture:
         self.times = columns.times
         uses = [self.numbers.contributions.get(t, (0.0, 0.0)) for t in columns.times]
         a, b = self._name(self.hops.end), self._name(self.hops.start)
-        shapes, high = bars(columns, [norm for norm, _ in uses], color=RED,
-                            title=f"norm of what the use at t adds to d{a}/d{b}")  # fmt: skip
-        whole = number(self.numbers.whole)
-        more, higher = bars(
-            replace(columns, top=columns.top + high), [along for _, along in uses], color=RED,
-            title=f"its part along the whole gradient; all uses sum to {whole}",
-        )  # fmt: skip
+        title = f"norm of what the use at t adds to d{a}/d{b}"
+        shapes, high = bars(columns, [norm for norm, _ in uses], RED, title)
+        title = f"its part along the whole gradient; all uses sum to {number(self.numbers.whole)}"
+        under = replace(columns, top=columns.top + high)
+        more, higher = bars(under, [along for _, along in uses], RED, title)
         return [*shapes, *more], high + higher
 
     def dressed(self, scene: Scene) -> Scene:
@@ -281,7 +277,7 @@ class _Picture:
             if not wires[i].label:
                 yield f"no room on {wires[i].title.partition(':')[0]}: {self.texts[i]}"
 
-    def _red(self, i: int, wire: Wire, room: Room) -> Wire:
+    def _red(self, i: int, wire: Wire, room: WireRoom) -> Wire:
         """Return a wire as a gradient goes along it."""
         text = self.texts.get(i, "")
         at = wire.label_at or (room.beside(wire.points, text) if text else None)

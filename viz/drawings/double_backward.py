@@ -9,6 +9,7 @@ from dataclasses import replace
 from engine import Graph, Node, Tensor, expanded, gradients
 from engine.suggestions import advised
 from viz import style
+from viz.checks import check_loss
 from viz.diagram import Diagram
 from viz.instead import DRAWINGS
 from viz.labels import count, counted, symbol
@@ -53,7 +54,7 @@ def draw_double_backward(
     ('1 gradient node for 1 of 1 forward op', '1 forward value used in derivatives')
     """
     (loss,) = expanded(single("draw_double_backward", loss))
-    _check_loss(loss)
+    check_loss("draw_double_backward", "the loss", loss)
     graph = Graph.of(loss)
     for i, x in enumerate(inputs):
         if x not in graph:
@@ -77,14 +78,6 @@ def draw_double_backward(
         return drawing.diagram(title, annotations)
 
     return fitted(make, "draw_double_backward", width, level, asked=max_steps)
-
-
-def _check_loss(loss: Tensor) -> None:
-    if loss.size != 1 or not loss.requires_grad:
-        raise ValueError(
-            "draw_double_backward: expected a loss that is a single number and requires a "
-            f"gradient, got shape {loss.shape}, requires_grad={loss.requires_grad}"
-        )
 
 
 def _checked(second: object) -> Tensor:

@@ -11,16 +11,18 @@ from engine.suggestions import advised
 from viz.analysis.loops import affine_loops
 from viz.analysis.trunks import Parts, weight_parts
 from viz.charts.attention_matrix import under
+from viz.checks import check_choice, check_loss
 from viz.diagram import Diagram
 from viz.instead import DRAWINGS
 from viz.model.attention import attentions
 from viz.model.levels import outputs_of, recorded
 from viz.rendering.annotations import Annotations
 from viz.rendering.drawing import Drawing, single
-from viz.rendering.fitting import NO_WEIGHTS, WIDTH, Detail, check_weights, fitted
+from viz.rendering.fitting import NO_WEIGHTS, WIDTH, Detail, fitted
 from viz.style import AFFINE, affine_swatches
 
 Recorded = Tensor | Graph | Sequence[Tensor]
+WEIGHTS = ("thin", "full", "off")
 UNRECORDED = (
     "nothing was recorded: this was computed under no_grad, or of nothing that requires a "
     "gradient; compute it with engine.tracing()"
@@ -112,8 +114,7 @@ def draw_gradients(
     ['h']
     """
     loss = single("draw_gradients", loss)
-    if not loss.requires_grad:
-        raise ValueError("draw_gradients: the loss depends on nothing that requires a gradient")
+    check_loss("draw_gradients", "the loss", loss)
     title = title or "Back-propagation through time"
     return _drawn("draw_gradients", loss, level, max_steps, steps, weights, attention, width, title,
                   measured=True)  # fmt: skip
@@ -124,7 +125,7 @@ def _drawn(
     weights: str, attention: int | str, width: float, title: str, *, measured: bool,
 ) -> Diagram:  # fmt: skip
     """Return the picture with as much in it as fits, with gradients where they are `measured`."""
-    check_weights(where, weights)
+    check_choice(where, "weights", weights, WEIGHTS)
     graph = recorded(x, level)
     looks = attentions(graph) if level in ("gate", "cell") else []
 

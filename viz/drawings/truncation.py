@@ -17,6 +17,7 @@ from viz.analysis.cuts import CutLike, Cuts, find_cuts, steps_with_a_cut
 from viz.analysis.fetching import bring
 from viz.analysis.measures import named_norms
 from viz.analysis.truncated_backward import truncated_sums
+from viz.checks import check_choice, check_loss
 from viz.diagram import Diagram
 from viz.drawings.lost_gradients import MOST, Loss, lost_chart, lost_gradients
 from viz.instead import DRAWINGS
@@ -26,7 +27,7 @@ from viz.model.links import use_of
 from viz.model.window import STEPS
 from viz.rendering.annotations import Annotations
 from viz.rendering.drawing import Drawing, scale_of
-from viz.rendering.fitting import NO_WEIGHTS, WIDTH, Detail, check_weights, fitted
+from viz.rendering.fitting import NO_WEIGHTS, WIDTH, Detail, fitted
 from viz.scene import Swatch
 from viz.style import CUT, SCISSORS
 
@@ -68,9 +69,13 @@ def draw_truncation(
     >>> draw_truncation(loss, 3).graph.graph["lost"]["l0.weight_ih"][0] > 0
     True
     """
-    check_weights("draw_truncation", weights, ("thin", "off"))
+    check_choice("draw_truncation", "weights", weights, ("thin", "off"))
     single = isinstance(loss, Tensor)
-    _check([loss] if isinstance(loss, Tensor) else list(loss))
+    losses_of = [loss] if isinstance(loss, Tensor) else list(loss)
+    if not losses_of:
+        raise ValueError("draw_truncation: expected one loss or a list of them, got an empty list")
+    for one in losses_of:
+        check_loss("draw_truncation", "each loss", one)
     graph = recorded(loss if isinstance(loss, Tensor) else Graph.of(*loss), level)
     found = find_cuts(graph, cuts)
     title = title or "Truncated back-propagation through time"
@@ -107,18 +112,6 @@ def _told(
         link = drawing.model.links[i]
         diagram.graph.edges[link.source, link.target, link.key]["refused"] = value
     return diagram
-
-
-def _check(losses: list[Tensor]) -> None:
-    """Raise ValueError for what no gradient can start from."""
-    if not losses:
-        raise ValueError("draw_truncation: expected one loss or a list of them, got an empty list")
-    for one in losses:
-        if one.size != 1 or not one.requires_grad:
-            raise ValueError(
-                "draw_truncation: expected losses that are single numbers and require a gradient, "
-                f"got shape {one.shape}, requires_grad={one.requires_grad}"
-            )
 
 
 # ---- the numbers of boxes and edges

@@ -6,7 +6,6 @@ norms of all steps at one glance. Up to `SVG_LIMIT` boxes and wires it holds the
 are taken away. Above scenes and their writers; styles and scripts are in `assets/`.
 """
 
-import base64
 import hashlib
 import re
 from base64 import b64encode
@@ -119,7 +118,7 @@ def _words(text: str) -> str:
 
 def _policy(scripts: Iterable[str]) -> str:
     """Return the rule for browsers: fetch nothing, and run these scripts and no others."""
-    hashes = (base64.b64encode(hashlib.sha256(s.encode()).digest()).decode() for s in scripts)
+    hashes = (b64encode(hashlib.sha256(s.encode()).digest()).decode() for s in scripts)
     allowed = " ".join(f"'sha256-{one}'" for one in hashes)
     return (
         f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; img-src data:; "

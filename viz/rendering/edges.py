@@ -15,7 +15,7 @@ from viz.layout.wires import strung
 from viz.model.elements import Link, Model
 from viz.moved import Form, Moved, form_of, reversed_form
 from viz.rendering.annotations import Annotations
-from viz.rendering.placing import SIZE, WIRES, Area, Room, Table, level_at, mark_at
+from viz.rendering.placing import SIZE, WIRES, Area, Table, WireRoom, level_at, mark_at
 from viz.rendering.trunks import trunks
 from viz.rendering.wire_words import Words
 from viz.scene import Line, Point, Wire
@@ -133,7 +133,7 @@ class Edges:
         """Give words to edges that have no place between columns, where nothing is."""
         room = self._room()
         for text, at in found.values():
-            room.take(*at, text)
+            room.take_words(*at, text)
         for i, text in crowded.items():
             points: Sequence[Point] = self._drawn(i)
             if not self.words.rolled:  # the stretch that the wire has to itself
@@ -184,20 +184,20 @@ class Edges:
         by, start, end = way.by, way.start, way.end
         return Moved(ahead, by, start, end), Moved(back, by, end, start)
 
-    def _room(self) -> Room:
+    def _room(self) -> WireRoom:
         """Return the sheet with all that stands on it before the words of edges do."""
         place = self.place
         heads = ((x, place.top - 22.0, y, place.top - 2.0) for x, y in place.spans)
         boxes: Iterable[Area] = (
             (x - 2.0, y - 2.0, x + w + 2.0, y + h + 2.0) for x, y, w, h in place.boxes
         )
-        room = Room([*boxes, *heads], left=4, right=place.width - 6, bottom=place.bottom + 12)
+        room = WireRoom([*boxes, *heads], left=4, right=place.width - 6, bottom=place.bottom + 12)
         drawn = [self._drawn(i) for i in range(len(self.links))]
         room.cross(drawn)
         for i, link in enumerate(self.links):
             if mark := self._mark(i, link):
                 x, y = self._mark_at(i, drawn[i])
-                room.take(x, y + 5, mark, 15)
+                room.take_words(x, y + 5, mark, 15)
         return room
 
     def _mark(self, i: int, link: Link) -> str:

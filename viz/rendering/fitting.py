@@ -19,7 +19,6 @@ SMALLEST = 9.0  # pixels: of text in a picture of this width
 TRIED = 1.08  # times the room: fewer steps may be narrower than they look among more
 NARROWEST = 100.0  # pixels: there is no room for a title in less
 BETWEEN = 6.0  # pixels between two steps
-WEIGHTS = ("thin", "full", "off")
 
 
 class Detail(NamedTuple):
@@ -92,13 +91,6 @@ def shrunk(scene: Scene, width: float) -> Scene:
         note += f"width={least} keeps them at {SMALLEST:g}"
         notes = (*notes, *wrapped([note], scene.width - 40))
     return replace(scene, shown=width, notes=notes)
-
-
-def check_weights(where: str, weights: str, known: tuple[str, ...] = WEIGHTS) -> None:
-    """Raise ValueError for what is no way to draw weights."""
-    if weights not in known:
-        ways = ", ".join(map(repr, known))
-        raise ValueError(f"{where}: unknown weights={weights!r}; expected one of {ways}")
 
 
 def _steps(scene: Scene) -> int:

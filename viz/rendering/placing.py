@@ -1,6 +1,6 @@
-"""Where the words and the marks of wires stand, so that they lie on nothing.
+"""Place words, and the marks of wires, so that they lie on nothing.
 
-Plain geometry in pixels. Above labels, below `edges.py`.
+Plain geometry in pixels. Above labels, below `edges.py`, the charts, the cells and the story.
 """
 
 import math
@@ -62,15 +62,53 @@ def level_at(points: Sequence[Point], x: float) -> float | None:
 class Room:
     """What is taken of a sheet, so that words find places on which nothing lies.
 
-    `left`, `right` and `bottom` are the ends of the sheet; `right` grows where words need it.
+    Words stay within `bounds`, off all areas that are taken and off `lines`.
+    """
+
+    def __init__(self, bounds: Area, taken: Iterable[Area] = ()) -> None:
+        self.bounds = bounds
+        self.things = Table()
+        self.lines: list[tuple[Point, Point]] = []
+        for area in taken:
+            self.things.add(area)
+
+    def path(self, points: Iterable[Point]) -> None:
+        """Note a line through points."""
+        self.lines += pairwise(points)
+
+    def take(self, area: Area, more: float = 0.0) -> None:
+        """Note that an area is not free, with so much more on all of its sides."""
+        self.things.add(_wider(area, more))
+
+    def is_free(self, area: Area) -> bool:
+        """Return whether nothing lies on an area of the sheet."""
+        left, top, right, bottom = self.bounds
+        if area[0] < left or area[1] < top or area[2] > right or area[3] > bottom:
+            return False
+        if self.things.hits(area):
+            return False
+        wide = _wider(area, 1.5)
+        return not any(crosses(a, b, wide) for a, b in self.lines)
+
+    def first(self, areas: Iterable[Area], more: float = 0.0) -> Area | None:
+        """Return the first area that is free, and take it; None where none is."""
+        for area in areas:
+            if self.is_free(area):
+                self.take(area, more)
+                return area
+        return None
+
+
+class WireRoom(Room):
+    """The room for words of wires: other wires may lie under them where there is no better place.
+
+    `right` is the end of the sheet, which grows where words need it.
     """
 
     def __init__(self, taken: Iterable[Area], *, left: float, right: float, bottom: float) -> None:
-        self.left, self.right, self.bottom = left, right, bottom
-        self.things = Table()
+        super().__init__((left, -math.inf, math.inf, bottom), taken)
+        self.right = right
         self.wires = Table()
-        for area in taken:
-            self.things.add(area)
 
     def cross(self, wires: Sequence[Sequence[Point]]) -> None:
         """Let words keep off these wires too, where they can."""
@@ -80,10 +118,10 @@ class Room:
                     self.wires.add((min(ax, bx) - 2, min(ay, by) - 2,
                                     max(ax, bx) + 2, max(ay, by) + 2))  # fmt: skip
 
-    def take(self, x: float, y: float, text: str, size: float = SIZE) -> None:
+    def take_words(self, x: float, y: float, text: str, size: float = SIZE) -> None:
         """Take the place of words, centred at x with their foot at y."""
         half = width(text, size) / 2
-        self.things.add((x - half, y - size, x + half, y + DOWN))
+        self.take((x - half, y - size, x + half, y + DOWN))
 
     def beside(self, points: Sequence[Point], text: str) -> Point | None:
         """Return the best place for the words of a wire, which is taken then; None without any."""
@@ -91,7 +129,7 @@ class Room:
         best, least = None, math.inf
         for x, y in _candidates(points, half):
             area = (x - half, y - UP, x + half, y + DOWN)
-            if area[0] < self.left or area[3] > self.bottom or self.things.hits(area):
+            if not self.is_free(area):
                 continue
             cost = WIDENED * (area[2] > self.right) + CROSSED * self.wires.hits(area)
             if cost < least:
@@ -100,7 +138,7 @@ class Room:
                 break
         if best is not None:
             x, y = best
-            self.things.add((x - half, y - UP, x + half, y + DOWN))
+            self.take((x - half, y - UP, x + half, y + DOWN))
             self.right = max(self.right, x + half)
         return best
 
@@ -120,6 +158,26 @@ def _candidates(points: Sequence[Point], half: float) -> Iterator[Point]:
             x = ax + (bx - ax) * share
             yield x, ay - 5
             yield x, ay + 13
+
+
+def _wider(area: Area, by: float) -> Area:
+    return area[0] - by, area[1] - by, area[2] + by, area[3] + by
+
+
+def crosses(a: Point, b: Point, area: Area) -> bool:
+    """Return whether a straight line comes into a rectangle (Liang and Barsky, 1984)."""
+    dx, dy = b[0] - a[0], b[1] - a[1]
+    low, high = 0.0, 1.0
+    for p, q in ((-dx, a[0] - area[0]), (dx, area[2] - a[0]),
+                 (-dy, a[1] - area[1]), (dy, area[3] - a[1])):  # fmt: skip
+        if p == 0:
+            if q < 0:
+                return False
+        elif p < 0:
+            low = max(low, q / p)
+        else:
+            high = min(high, q / p)
+    return low <= high
 
 
 class Table:
@@ -151,14 +209,14 @@ def _squares(area: Area) -> Iterator[tuple[int, int]]:
             yield column, row
 
 
-def room_of(scene: Scene) -> Room:
+def room_of(scene: Scene) -> WireRoom:
     """Return the room that a scene leaves: off its boxes, its heads of bands, and its words."""
     taken = [(box.x - 2, box.y - 2, box.x + box.w + 2, box.y + box.h + 2) for box in scene.boxes]
     taken += [(band.x, band.y, band.x + band.w, band.y + 20) for band in scene.bands]
     bottom = max((band.y + band.h for band in scene.bands), default=scene.height)
-    room = Room(taken, left=4, right=scene.width - 6, bottom=bottom)
+    room = WireRoom(taken, left=4, right=scene.width - 6, bottom=bottom)
     room.cross([wire.points for wire in scene.wires if not wire.dim])
     for wire in scene.wires:
         if wire.label and wire.label_at:
-            room.take(*wire.label_at, wire.label)
+            room.take_words(*wire.label_at, wire.label)
     return room

@@ -36,7 +36,6 @@ class SceneBuilder:
     ) -> None:  # fmt: skip
         self.model, self.annotations, self.scale, self.notes = model, annotations, scale, notes
         self.items, self.links = self.model.items, self.model.links
-        self.rolled = self.model.level == "rolled"
         self.words = Words(model, annotations, measured=scale is not None)
 
     def scene(self, title: str) -> Scene:

@@ -11,9 +11,10 @@ from viz.axes import DECADES, Axis
 from viz.charts.parts import GREY, INK, RULE
 from viz.colors import DASHES
 from viz.labels import fit, number, width
+from viz.rendering.placing import Room
 from viz.scene import Line, Point, Shape, Words
 from viz.story.layout import Frame
-from viz.story.marks import NUMBER, Room, cross, dot, failed
+from viz.story.marks import NUMBER, cross, dot, failed, placed
 from viz.story.measuring import Row, Track
 from viz.style import Scale
 
@@ -79,7 +80,7 @@ def lines(
     for words in shapes:
         if isinstance(words, Words):
             x = words.x - width(words.text, NUMBER) if words.anchor == "end" else words.x
-            room.areas.append((x, words.y - 9, x + width(words.text, NUMBER) + 2, words.y + 3))
+            room.take((x, words.y - 9, x + width(words.text, NUMBER) + 2, words.y + 3))
     for curve in found:
         shapes += _curve(curve, axis, frame, room)
     for curve in found:
@@ -126,18 +127,14 @@ def _curve(curve: Curve, axis: Axis, frame: Frame, room: Room) -> Iterable[Shape
             room.path(piece)
             yield Line(tuple(thinned(piece)), curve.color, 2.0, curve.dash, title=curve.name)
         piece = []
-        if math.isfinite(x) and x - last_cross >= 14 and room.clear(x, _height(axis, norm)):
-            y = _height(axis, norm)
+        y = axis.start - 5 if norm == 0 else axis.end + 6  # it has no place on the axis
+        near = (x - 6, y - 4, x + 6, y + 4)
+        if math.isfinite(x) and x - last_cross >= 14 and not room.things.hits(near):
             mark = cross(x, y) if norm == 0 else failed(x, y, norm)
             wide = width(mark.text, mark.size) / 2
-            room.areas.append((x - wide, mark.y - mark.size, x + wide, mark.y + 2))
+            room.take((x - wide, mark.y - mark.size, x + wide, mark.y + 2))
             last_cross = x
             yield mark
-
-
-def _height(axis: Axis, norm: float) -> float:
-    """Return where the mark of a norm that has no place on an axis stands."""
-    return axis.start - 5 if norm == 0 else axis.end + 6
 
 
 def _points(
@@ -151,7 +148,7 @@ def _points(
             color = scale.color(norm) if scale else curve.color
             title = f"‖dL/d{curve.track.name}‖ at t = {t}: {norm:.6g}"
             x, y = frame.at[key], axis.at(norm)
-            room.areas.append((x - DOT, y - DOT, x + DOT, y + DOT))
+            room.take((x - DOT, y - DOT, x + DOT, y + DOT))
             yield dot(x, y, DOT, color, title)
 
 
@@ -166,7 +163,7 @@ def _numbers(
         labelled = bool(others) and i == curve.end
         if key in marked and not labelled and math.isfinite(norm) and norm > 0:
             under = any(other.get(key, 0.0) > norm for other in others)
-            yield from room.place(frame.at[key], axis.at(norm), number(norm), INK, under=under)
+            yield from placed(room, frame.at[key], axis.at(norm), number(norm), INK, under=under)
 
 
 def _labels(found: Sequence[Curve], axis: Axis, frame: Frame, room: Room) -> Iterable[Shape]:
@@ -193,10 +190,10 @@ def _labels(found: Sequence[Curve], axis: Axis, frame: Frame, room: Room) -> Ite
         beside = x - 20 - width(curve.value, NUMBER)
         name = fit(curve.name, beside - 8, NUMBER, bold=True)
         left = beside - width(name, NUMBER, bold=True)
-        room.areas.append((left, own - 6, x - 5, own + 7))
+        room.take((left, own - 6, x - 5, own + 7))
         yield Words(beside, own + 3.5, name, NUMBER, curve.color, "end", bold=True)
     for x, y, curve in later:
-        yield from room.place(x, y, f"{curve.name} {curve.value}", curve.color)
+        yield from placed(room, x, y, f"{curve.name} {curve.value}", curve.color)
 
 
 def _inside(ys: Sequence[float], axis: Axis) -> list[float]:

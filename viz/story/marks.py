@@ -4,11 +4,10 @@ Plain shapes in pixels. Above scenes and labels, below the panels.
 """
 
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from itertools import pairwise
+from collections.abc import Iterable
 
 from viz.labels import width
+from viz.rendering.placing import Room
 from viz.scene import Line, Point, Shape, Words
 from viz.style import BROKEN, DEAD, DOTS, THIN, Scale
 
@@ -16,7 +15,6 @@ NUMBER = 10.0  # the size of numbers at points
 CROSS = 13.0  # of the sign of what is zero
 CORNER = 6.0  # the radius of the corners of boxes
 BARB = 2.5  # how far the head of a ribbon stands out
-Area = tuple[float, float, float, float]  # left, top, right, bottom
 
 
 def dot(x: float, y: float, radius: float, color: str, title: str = "") -> Line:
@@ -82,46 +80,19 @@ def ribbon(
     return [Line(outline, "none", 0.0, fill=color, title=title)]
 
 
-@dataclass(slots=True)
-class Room:
-    """What is taken of a panel, so that labels find a place where they lie on nothing."""
+def placed(
+    room: Room, x: float, y: float, text: str, color: str, *, under: bool = False
+) -> list[Words]:
+    """Return a label at a point: over it, under it, or beside it; none where all is taken.
 
-    bounds: Area
-    lines: list[tuple[Point, Point]] = field(default_factory=list)
-    areas: list[Area] = field(default_factory=list)
-
-    def path(self, points: Sequence[Point]) -> None:
-        """Note a line through points."""
-        self.lines += pairwise(points)
-
-    def clear(self, x: float, y: float) -> bool:
-        """Return whether no label stands at a point, or right beside it."""
-        near = (x - 6, y - 4, x + 6, y + 4)
-        return not any(_meet(near, other) for other in self.areas)
-
-    def place(
-        self, x: float, y: float, text: str, color: str, *, under: bool = False
-    ) -> list[Words]:
-        """Return a label at a point: over it, under it, or beside it; none where all is taken.
-
-        With `under` it is rather under the point than over it.
-        """
-        wide = width(text, NUMBER)
-        for dx, dy in _offsets(wide, under=under):
-            own = (x + dx - wide / 2, y + dy - 8.5, x + dx + wide / 2, y + dy + 2.5)
-            if self._free(own):
-                self.areas.append(own)
-                return [Words(x + dx, y + dy, text, NUMBER, color, halo=True)]
-        return []
-
-    def _free(self, own: Area) -> bool:
-        left, top, right, bottom = self.bounds
-        if own[0] < left or own[1] < top or own[2] > right or own[3] > bottom:
-            return False
-        if any(_meet(own, other) for other in self.areas):
-            return False
-        wide = (own[0] - 1.5, own[1] - 1.5, own[2] + 1.5, own[3] + 1.5)
-        return not any(crosses(a, b, wide) for a, b in self.lines)
+    With `under` it is rather under the point than over it.
+    """
+    wide = width(text, NUMBER)
+    for dx, dy in _offsets(wide, under=under):
+        own = (x + dx - wide / 2, y + dy - 8.5, x + dx + wide / 2, y + dy + 2.5)
+        if room.first([own]):
+            return [Words(x + dx, y + dy, text, NUMBER, color, halo=True)]
+    return []
 
 
 def _offsets(wide: float, *, under: bool) -> Iterable[Point]:
@@ -132,23 +103,3 @@ def _offsets(wide: float, *, under: bool) -> Iterable[Point]:
     yield from (below[0], right[0], over[0]) if under else (over[0], below[0], left[0], right[0])
     yield from ((aside, -4.0), (-aside, 11.0), over[1], below[1], left[1], right[1])
     yield from ((aside, -14.0), (-aside, 20.0))
-
-
-def _meet(a: Area, b: Area) -> bool:
-    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
-
-
-def crosses(a: Point, b: Point, area: Area) -> bool:
-    """Return whether a straight line comes into a rectangle (Liang and Barsky, 1984)."""
-    dx, dy = b[0] - a[0], b[1] - a[1]
-    low, high = 0.0, 1.0
-    for p, q in ((-dx, a[0] - area[0]), (dx, area[2] - a[0]),
-                 (-dy, a[1] - area[1]), (dy, area[3] - a[1])):  # fmt: skip
-        if p == 0:
-            if q < 0:
-                return False
-        elif p < 0:
-            low = max(low, q / p)
-        else:
-            high = min(high, q / p)
-    return low <= high

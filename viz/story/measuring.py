@@ -1,6 +1,6 @@
 """The numbers of the picture: the norm of dL/ds_t for each state s of each cell, and what enters.
 
-One backward pass for all of them. Above `reach.py` and `weights.py`, below the panels.
+One backward pass for all of them. Above `weights.py`, below the panels.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,9 +14,8 @@ from engine.derivatives.seeds import seeds
 from engine.reading.variables import StateRun, state_runs
 from viz.analysis.fetching import bring
 from viz.model.levels import recorded
-from viz.story.reach import Reach
-from viz.story.tokens import tokens_of
-from viz.story.weights import Adds, Weight, added, inside, next_time, recurrent_weights
+from viz.story.given import tokens_of
+from viz.story.weights import Adds, Reach, Weight, added, inside, next_time, recurrent_weights
 
 Key = tuple[str | None, Any]  # the block of a time step, and the step
 

@@ -19,14 +19,13 @@ from viz.labels import width as text_width
 from viz.scene import Line, Scene, Shape, Words
 from viz.story import bars as adding
 from viz.story.chain import chain, entering, head_height, key_to_widths, lanes_height
+from viz.story.given import Losses, given_tokens, networks_of
 from viz.story.layout import framed
 from viz.story.lines import ALONE, curves, lines, room_before
-from viz.story.losses import Losses, networks_of
 from viz.story.marks import NUMBER
 from viz.story.measuring import Key, Row, measured
 from viz.story.sentence import explained, finding, heading
 from viz.story.to_networkx import graph_of
-from viz.story.tokens import given_tokens
 from viz.style import RATIO, Scale
 
 TITLE, EDGE = 40.0, 20.0

@@ -1,12 +1,31 @@
-"""The words of a time axis: given, or read from the names of the inputs. Below the panels."""
+"""Read what a picture is given: losses by network, and the words of its time axis, which else come
+from the names of the inputs. Below the panels.
+"""
 
 import ast
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from engine import Graph
+from engine import Graph, Tensor
+from viz.checks import check_loss
 
+Losses = Tensor | Mapping[str, Tensor] | Sequence[Tensor]
 SIGNS = {" ": "␣", "\n": "↵", "\t": "⇥"}
+
+
+def networks_of(loss: Losses) -> dict[str, Tensor]:
+    """Return the losses by name. Raises where one is none."""
+    if isinstance(loss, Mapping):
+        named = {str(name): x for name, x in loss.items()}
+    elif isinstance(loss, Sequence):
+        named = {f"network {i + 1}" if len(loss) > 1 else "": x for i, x in enumerate(loss)}
+    else:
+        named = {"": loss}
+    if not named:
+        raise ValueError("draw_story: no loss was given")
+    for name, x in named.items():
+        check_loss("draw_story", f"the loss of {name}" if name else "the loss", x)
+    return named
 
 
 def tokens_of(graph: Graph, times: Sequence[Any]) -> dict[Any, str]:
