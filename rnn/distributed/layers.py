@@ -243,7 +243,7 @@ class _Stretch:
             part = slice(0, steps) if self.reverse else slice(self.steps - steps, None)
             key = (slice(None),) * self.axis + (part,)
             xs = self.rebuild([one[key] for one in self.inputs])
-        final, y = self.layer.run(xs, self.state_nest(list(start)), None)
+        y, final = self.layer.run(xs, self.state_nest(list(start)))
         return y, flatten(final)[0]
 
 
