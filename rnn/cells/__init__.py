@@ -1,7 +1,7 @@
 """Cells: the equations of one step, a family a file or a room.
 
 `declaration.py` and `base.py` have the class of all, and of those with PyTorch's parameters.
-Rooms: `linear/` (states that are linear in the one before), `memories/` (that are matrices).
+A room: `linear/`, of states that are linear in the one before.
 """
 
 from rnn.cells.base import Cell
@@ -21,10 +21,10 @@ from rnn.cells.linear import (
     SRUCell,
 )
 from rnn.cells.lstm import CoupledLSTMCell, LayerNormLSTMCell, LSTMCell, PeepholeLSTMCell
-from rnn.cells.memories import DeltaNetCell, LinearAttentionCell, MLSTMCell
+from rnn.cells.memories import DeltaNetCell, LinearAttentionCell
 from rnn.cells.reservoir import EchoStateCell
-from rnn.cells.slstm import SLSTMCell
 from rnn.cells.spiking import ALIFCell, LIFCell, spike
+from rnn.cells.xlstm import MLSTMCell, SLSTMCell
 
 __all__ = [
     "ALIFCell",
