@@ -9,17 +9,8 @@ from rnn.cells.continuous import CfCCell, LMUCell, LTCCell, hippo
 from rnn.cells.elman import ElmanCell, ElmanJordanCell, IndRNNCell, JordanCell, TextbookCell
 from rnn.cells.equations import latex
 from rnn.cells.gru import GRUCell, MinimalGatedCell, OneGateGRUCell, ResetBeforeGRUCell
-from rnn.cells.linear import (
-    LRUCell,
-    MambaCell,
-    MinGRUCell,
-    MinLSTMCell,
-    QRNNCell,
-    RGLRUCell,
-    RWKV4Cell,
-    S4DCell,
-    SRUCell,
-)
+from rnn.cells.linear.gated import MinGRUCell, MinLSTMCell, QRNNCell, RGLRUCell, SRUCell
+from rnn.cells.linear.spaces import LRUCell, MambaCell, RWKV4Cell, S4DCell
 from rnn.cells.lstm import CoupledLSTMCell, LayerNormLSTMCell, LSTMCell, PeepholeLSTMCell
 from rnn.cells.memories import DeltaNetCell, LinearAttentionCell
 from rnn.cells.reservoir import EchoStateCell

@@ -115,16 +115,12 @@ class CfCCell(_Timed):
         self.weight_ih = xavier_uniform(parameter((Z, input_size), dtype=dtype))
         self.weight_hh = xavier_uniform(parameter((Z, H), dtype=dtype))
         self.bias = parameter((Z,), 0.0, dtype=dtype)
-        for name in "fgk":
-            setattr(self, f"weight_{name}", xavier_uniform(parameter((H, Z), dtype=dtype)))
-            setattr(self, f"bias_{name}", parameter((H,), 0.0, dtype=dtype))
-
-    weight_f: Tensor
-    weight_g: Tensor
-    weight_k: Tensor
-    bias_f: Tensor
-    bias_g: Tensor
-    bias_k: Tensor
+        self.weight_f = xavier_uniform(parameter((H, Z), dtype=dtype))
+        self.bias_f = parameter((H,), 0.0, dtype=dtype)
+        self.weight_g = xavier_uniform(parameter((H, Z), dtype=dtype))
+        self.bias_g = parameter((H,), 0.0, dtype=dtype)
+        self.weight_k = xavier_uniform(parameter((H, Z), dtype=dtype))
+        self.bias_k = parameter((H,), 0.0, dtype=dtype)
 
     def step(self, x: Any, h: Tensor) -> tuple[Tensor, Tensor]:
         """Map x (B, I), h (B, H) -> h' (B, H), h'."""

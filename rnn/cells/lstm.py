@@ -172,17 +172,12 @@ class LayerNormLSTMCell(PyTorchCell):
         super().__init__(4, input_size, hidden_size, bias=False, dtype=dtype)
         H = hidden_size
         self.eps = eps
-        for name, width in (("gain_ih", 4 * H), ("gain_hh", 4 * H), ("gain_c", H)):
-            setattr(self, name, parameter((width,), 0.0, dtype=dtype, centre=1.0))
-        for name, width in (("bias", 4 * H), ("bias_c", H)):
-            setattr(self, name, parameter((width,), 0.0, dtype=dtype))
+        self.gain_ih = parameter((4 * H,), 0.0, dtype=dtype, centre=1.0)
+        self.gain_hh = parameter((4 * H,), 0.0, dtype=dtype, centre=1.0)
+        self.gain_c = parameter((H,), 0.0, dtype=dtype, centre=1.0)
+        self.bias = parameter((4 * H,), 0.0, dtype=dtype)
+        self.bias_c = parameter((H,), 0.0, dtype=dtype)
         self.state_size = {"h": H, "c": H}
-
-    gain_ih: Tensor
-    gain_hh: Tensor
-    gain_c: Tensor
-    bias: Tensor
-    bias_c: Tensor
 
     def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         """Map x (B, I), h and c (B, H) -> h' (B, H), (h', c')."""

@@ -130,19 +130,16 @@ class MLSTMCell(MatrixMemory):
         self.forget = forget
         self.weight_o = self.made(V, dtype)
         kind = self.weight_v.dtype
-        for name, width in (("q", N * K), ("k", N * K), ("v", N * V), ("o", N * V)):
-            setattr(self, f"bias_{name}", engine.zeros(width, dtype=kind, requires_grad=True))
+        self.bias_q = engine.zeros(N * K, dtype=kind, requires_grad=True)
+        self.bias_k = engine.zeros(N * K, dtype=kind, requires_grad=True)
+        self.bias_v = engine.zeros(N * V, dtype=kind, requires_grad=True)
+        self.bias_o = engine.zeros(N * V, dtype=kind, requires_grad=True)
         self.weight_i = engine.zeros((N, input_size), dtype=kind, requires_grad=True)
         self.weight_f = engine.zeros((N, input_size), dtype=kind, requires_grad=True)
         self.bias_i = parameter((N,), 0.1, normal=True, dtype=dtype)
         rates = HOST.xp.linspace(3.0, 6.0, N)
         self.bias_f = engine.asarray(rates, dtype=kind, requires_grad=True)
         self.state_size = {"C": self.by_heads(K, V), "n": self.by_heads(K), "m": self.by_heads(1)}
-
-    bias_q: Tensor
-    bias_k: Tensor
-    bias_v: Tensor
-    bias_o: Tensor
 
     def step(self, x: Tensor, state: Matrix) -> tuple[Tensor, Matrix]:
         """Map x (B, I), C (B, [N,] K, V), n (B, [N,] K), m (B, [N,] 1) to y (B, N V), states."""

@@ -117,7 +117,7 @@ class SequenceLayer(Module, Generic[Found]):
         marks = {"lengths": lengths, "mask": mask, "resets": resets}
         if told := [name for name, one in marks.items() if one is not None]:
             raise ValueError(
-                f"{type(self).__name__}: a packed batch has its lengths in it; leave {told[0]} "
+                f"{self._where()}: a packed batch has its lengths in it; leave {told[0]} "
                 "out, or pad it by rnn.pad_packed"
             )
         first = any(getattr(part, "batch_first", False) for part in self.modules())
@@ -126,6 +126,9 @@ class SequenceLayer(Module, Generic[Found]):
         leaves, rebuild = flatten(y)
         ys = rebuild([pack_padded(one, lengths, batch_first=first) for one in leaves])
         return cast(Found, (ys, final))
+
+    def _where(self) -> str:
+        return self._name or type(self).__name__
 
 
 def is_packed(x: Any) -> bool:

@@ -131,9 +131,6 @@ class _Layer(SequenceLayer[tuple[Tensor, State]], Generic[State]):
             raise ValueError(f"{self._where()}: expected {name} {order}, got {given.shape}")
         return engine.permute_dims(given, (1, 0)) if self.batch_first else given
 
-    def _where(self) -> str:
-        return self._name or type(self).__name__
-
     def _expected(self, x: Tensor, alone: bool) -> str:
         order = "(B, T, I)" if self.batch_first else "(T, B, I)"
         shape = (x.shape[0], x.shape[2]) if alone else x.shape

@@ -38,16 +38,8 @@ class CharacterEncoder(Module):
     ) -> None:
         positive(vocabulary_size=vocabulary_size, embedding=embedding, hidden=hidden)
         self.embedding = Embedding(vocabulary_size, embedding)
-        self.recurrent = made_layer(
-            "CharacterEncoder",
-            cell,
-            embedding,
-            hidden,
-            1,
-            dropout=0.0,
-            bidirectional=True,
-            checkpoint=checkpoint,
-        )
+        kind: Any = {"bidirectional": True, "dropout": 0.0, "checkpoint": checkpoint}
+        self.recurrent = made_layer("CharacterEncoder", cell, embedding, hidden, 1, **kind)
         self.width = 2 * hidden
 
     def forward(self, characters: Any, lengths: Any) -> Tensor:
@@ -106,16 +98,8 @@ class Tagger(Module):
         self.embedding = Embedding(vocabulary_size, embedding)
         self.characters = characters
         width = embedding + (characters.width if characters else 0)
-        self.recurrent = made_layer(
-            name,
-            cell,
-            width,
-            hidden,
-            layers,
-            dropout=dropout,
-            bidirectional=bidirectional,
-            checkpoint=checkpoint,
-        )
+        kind: Any = {"bidirectional": bidirectional, "checkpoint": checkpoint}
+        self.recurrent = made_layer(name, cell, width, hidden, layers, dropout=dropout, **kind)
         self.head = Linear(hidden * (2 if bidirectional else 1), tags)
         self.crf = crf
 

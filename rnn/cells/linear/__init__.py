@@ -4,18 +4,3 @@ Read `gated.py` first, gates on a diagonal; then `spaces.py`, with a complex, fi
 that is made of the input, and RWKV-4, which keeps the logarithm of a scale beside a sum. What all
 steps have in common, and products with the inputs, leave the scan: they are computed at once.
 """
-
-from rnn.cells.linear.gated import MinGRUCell, MinLSTMCell, QRNNCell, RGLRUCell, SRUCell
-from rnn.cells.linear.spaces import LRUCell, MambaCell, RWKV4Cell, S4DCell
-
-__all__ = [
-    "LRUCell",
-    "MambaCell",
-    "MinGRUCell",
-    "MinLSTMCell",
-    "QRNNCell",
-    "RGLRUCell",
-    "RWKV4Cell",
-    "S4DCell",
-    "SRUCell",
-]
