@@ -13,8 +13,7 @@ from engine.pytree import flatten
 from engine.scan.padding import read_lengths
 from engine.suggestions import advised
 from rnn.keywords import ARGUMENTS
-from rnn.modules.calling import Found
-from rnn.modules.module import Module
+from rnn.modules.module import Found, Module
 
 
 class PackedSequence(NamedTuple):
@@ -76,7 +75,8 @@ def pad_packed(
     data = packed.data if isinstance(packed.data, Tensor) else engine.asarray(packed.data)
     counts = engine.asarray(packed.batch_sizes).numpy()
     if total_length is not None and total_length < len(counts):
-        raise ValueError(f"pad_packed: total_length {total_length} for {len(counts)} steps")
+        raise ValueError(f"pad_packed: expected total_length of at least {len(counts)}, the "
+                         f"longest row, got {total_length}")  # fmt: skip
     steps, rows = total_length or len(counts), int(counts[0])
     parts, start = [], 0
     for count in map(int, counts):

@@ -16,7 +16,7 @@ from rnn.cells.declaration import Step, borders, reset
 from rnn.cells.sizes import given
 from rnn.layers.packing import SequenceLayer
 from rnn.layers.row_axes import with_row_axis
-from rnn.modules.calling import Found, HasStep
+from rnn.modules.module import Found, HasStep
 
 Checkpoint = bool | int | str  # as `engine.scan` takes it
 
