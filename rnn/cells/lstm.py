@@ -39,7 +39,9 @@ class LSTMCell(PyTorchCell):
         if not is_whole(proj_size, 0):
             raise ValueError(f"proj_size: expected an integer of at least 0, got {proj_size!r}")
         if proj_size >= hidden_size > 0:
-            raise ValueError(f"proj_size {proj_size} must be below hidden_size {hidden_size}")
+            raise ValueError(
+                f"LSTMCell: proj_size {proj_size} must be below hidden_size {hidden_size}"
+            )
         width = proj_size or hidden_size
         super().__init__(4, input_size, hidden_size, recurrent=width, bias=bias, dtype=dtype)
         k = hidden_size**-0.5
@@ -51,7 +53,7 @@ class LSTMCell(PyTorchCell):
 
     def _set_forget_bias(self, value: float) -> None:
         if self.bias_ih is None or self.bias_hh is None:
-            raise ValueError("forget_bias: this cell has no bias")
+            raise ValueError("LSTMCell: forget_bias sets a bias, bias=False leaves none; give one")
         H = self.hidden_size
         for bias, own in ((self.bias_ih, value), (self.bias_hh, 0.0)):
             with no_grad():

@@ -115,11 +115,14 @@ class LinearAttentionCell(MatrixMemory):
         dtype: Any = None,
     ) -> None:
         if decay not in DECAYS:
-            raise ValueError(f"decay {decay!r}: expected one of {list(DECAYS)}")
+            raise ValueError(
+                f"LinearAttentionCell: decay {decay!r}: expected one of {list(DECAYS)}"
+            )
         if flag("tied", tied) and decay != "key":
             raise ValueError(f"tied: keys are 1 - a where decay is 'key', got decay {decay!r}")
         if not is_real(temperature) or not 0 < temperature < float("inf"):
-            raise ValueError(f"temperature: expected a number above 0, got {temperature!r}")
+            raise ValueError(f"LinearAttentionCell: temperature: expected a number above 0, got "
+                             f"{temperature!r}")  # fmt: skip
         super().__init__(input_size, key_size, value_size, heads, dtype=dtype)
         _phi(feature)  # refused here if it is none
         self.feature, self.decay = feature, decay

@@ -48,9 +48,13 @@ class SLSTMCell(Cell):
     ) -> None:
         positive(input_size=input_size, hidden_size=hidden_size, heads=heads)
         if hidden_size % heads:
-            raise ValueError(f"hidden_size {hidden_size} is not a multiple of heads {heads}")
+            raise ValueError(
+                f"SLSTMCell: hidden_size {hidden_size} is not a multiple of heads {heads}"
+            )
         if forget not in FORGETTING:
-            raise ValueError(f"forget {forget!r}: expected one of {list(FORGETTING)}")
+            raise ValueError(
+                f"{type(self).__name__}: forget {forget!r}: expected one of {list(FORGETTING)}"
+            )
         I, H, d, xp = input_size, hidden_size, hidden_size // heads, HOST.xp
         self.input_size, self.hidden_size, self.heads, self.forget = I, H, heads, forget
         self.weight_ih = parameter((4 * H, I), (2 / (5 * I)) ** 0.5, normal=True, dtype=dtype)
@@ -124,7 +128,9 @@ class MLSTMCell(MatrixMemory):
         dtype: Any = None,
     ) -> None:
         if forget not in FORGETTING:
-            raise ValueError(f"forget {forget!r}: expected one of {list(FORGETTING)}")
+            raise ValueError(
+                f"{type(self).__name__}: forget {forget!r}: expected one of {list(FORGETTING)}"
+            )
         super().__init__(input_size, key_size, value_size, heads, dtype=dtype)
         N, K, V = heads, key_size, self.value_size
         self.forget = forget

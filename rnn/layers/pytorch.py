@@ -56,7 +56,9 @@ class _Layer(SequenceLayer[tuple[Tensor, State]], Generic[State]):
         """Set a weight of its cell, or the mode of all. Raises ValueError for another shape."""
         old = vars(self).get(name)
         if isinstance(old, Tensor) and isinstance(value, Tensor) and old.shape != value.shape:
-            raise ValueError(f"{name}: shape {value.shape}, expected {old.shape}")
+            raise ValueError(
+                f"{type(self).__name__}.{name}: expected shape {old.shape}, got {value.shape}"
+            )
         super().__setattr__(name, value)
         if name == "training":
             for run in (run for runs in self._runs for run in runs):

@@ -41,7 +41,8 @@ class Bidirectional(SequenceLayer[tuple[Tensor, Any]]):
             )
         if forward.input_size != backward.input_size:
             raise ValueError(
-                f"Bidirectional: inputs of {forward.input_size} and {backward.input_size} features"
+                f"Bidirectional: expected cells of one input_size, as both read x, got "
+                f"{forward.input_size} and {backward.input_size}"
             )
         options: Any = {"batch_first": batch_first, "layer": layer, "checkpoint": checkpoint}
         self.onward = Recurrent(forward, **options)
@@ -77,7 +78,7 @@ class Stacked(SequenceLayer[tuple[Tensor, Any]]):
         self, layers: Sequence[Module], *, dropout: float = 0.0, checkpoint: Checkpoint = False
     ) -> None:
         if not layers:
-            raise ValueError("Stacked: no layers")
+            raise ValueError("Stacked: expected at least one layer or cell, got none")
         self.layers = [
             Recurrent(one, layer=number, checkpoint=checkpoint) if isinstance(one, Cell) else one
             for number, one in enumerate(layers)
@@ -91,7 +92,9 @@ class Stacked(SequenceLayer[tuple[Tensor, Any]]):
             raise ValueError("Stacked: expected a list of states, one a layer, got one tensor")
         states = [None] * len(self.layers) if state is None else list(state)
         if len(states) != len(self.layers):
-            raise ValueError(f"Stacked: {len(states)} states for {len(self.layers)} layers")
+            raise ValueError(
+                f"Stacked: expected {len(self.layers)} states, one a layer, got {len(states)}"
+            )
         # Layers of other kinds may take neither a mask nor resets.
         given = {name: one for name, one in options.items() if one is not None}
         finals = []

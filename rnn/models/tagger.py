@@ -93,7 +93,7 @@ class Tagger(Module):
         name = type(self).__name__
         positive(vocabulary_size=vocabulary_size, tags=tags, embedding=embedding, hidden=hidden)
         if crf is not None and crf.tags != tags:
-            raise ValueError(f"{name}: a CRF of {crf.tags} tags for {tags} tags")
+            raise ValueError(f"{name}: expected a CRF of {tags} tags, got one of {crf.tags}")
         self.dropout, self.pad = probability(f"{name}: dropout", dropout), pad
         self.embedding = Embedding(vocabulary_size, embedding)
         self.characters = characters

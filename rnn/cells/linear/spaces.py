@@ -45,9 +45,11 @@ class LRUCell(Cell):
     ) -> None:
         positive(input_size=input_size, hidden_size=hidden_size)
         if not is_real(r_min) or not is_real(r_max) or not 0 <= r_min < r_max <= 1:
-            raise ValueError(f"expected 0 <= r_min < r_max <= 1, got {r_min!r} and {r_max!r}")
+            raise ValueError(
+                f"LRUCell: expected 0 <= r_min < r_max <= 1, got {r_min!r} and {r_max!r}"
+            )
         if not is_real(max_phase) or not 0 < max_phase <= 2 * math.pi:
-            raise ValueError(f"max_phase must lie in (0, 2 pi], got {max_phase!r}")
+            raise ValueError(f"LRUCell: max_phase must lie in (0, 2 pi], got {max_phase!r}")
         I, H = input_size, hidden_size
         self.input_size, self.hidden_size = I, H
         # |lambda|^2 is uniform: log -log |lambda|
@@ -103,10 +105,10 @@ class S4DCell(Cell):
     ) -> None:
         positive(input_size=input_size, order=order)
         if initial not in INITIAL:
-            raise ValueError(f"initial {initial!r}: expected one of {list(INITIAL)}")
+            raise ValueError(f"S4DCell: initial {initial!r}: expected one of {list(INITIAL)}")
         real = initial == "real"
         if not real and order % 2:
-            raise ValueError(f"order must be even, as its numbers are pairs, got {order}")
+            raise ValueError(f"S4DCell: order must be even, as its numbers are pairs, got {order}")
         I, n = input_size, HOST.xp.arange(order if real else order // 2)[None].repeat(input_size, 0)
         self.input_size, self.order = I, order
         self.A_log = fixed(HOST.xp.log(n + 1.0) if real else math.log(0.5) + 0.0 * n, dtype=dtype)
