@@ -166,9 +166,8 @@ class _Row:
         """Return the beams (k, V) one index on: former beams and indices, empty at the end."""
         own = log_probs[: len(self.open)]
         if not 0 <= self.end < own.shape[1]:
-            raise ValueError(
-                f"beam_search: expected end in 0 to {own.shape[1] - 1}, got {self.end}"
-            )
+            V = own.shape[1]
+            raise ValueError(f"beam_search: end = {self.end} for {V} classes; expected 0 to {V - 1}")
         totals = own + HOST.xp.asarray([[score] for score, _ in self.open])
         new: list[tuple[float, list[int]]] = []
         sources, taken = [], []

@@ -385,6 +385,17 @@ def test_layers_take_packed_batches():
         np.testing.assert_allclose(one.numpy(), other.numpy(), rtol=1e-12)
 
 
+def test_stacks_read_packed_batches_in_the_order_of_axes_of_their_layers():
+    pair = (rnn.GRUCell(I, 2, dtype=engine.float64) for _ in range(2))
+    net = rnn.Stacked([rnn.Bidirectional(*pair, batch_first=True)])
+    x, lengths = engine.asarray(normal(3, 3, I)), [1, 3, 2]  # as many rows as steps
+    y, [states] = net(rnn.pack_padded(x, lengths, batch_first=True))
+    expected, [finals] = net(x, None, lengths)
+    found = rnn.pad_packed(y, batch_first=True)[0]
+    for own, other in zip((found, *states), (expected, *finals), strict=True):
+        np.testing.assert_allclose(own.numpy(), other.numpy(), rtol=1e-12)
+
+
 def test_packed_batches_of_torch():
     torch = pytest.importorskip("torch")
     x, lengths = torch.tensor(normal(T, 3, I)), torch.tensor([2, 5, 3])
