@@ -1,7 +1,7 @@
 """Cells: the equations of one step, a family a file or a room.
 
 `declaration.py` and `base.py` have the class of all, and of those with PyTorch's parameters.
-Rooms: `linear/` (states that are linear in the one before), `memories/` (that are matrices).
+A room: `linear/`, of states that are linear in the one before.
 """
 
 from rnn.cells.base import Cell
@@ -9,22 +9,13 @@ from rnn.cells.continuous import CfCCell, LMUCell, LTCCell, hippo
 from rnn.cells.elman import ElmanCell, ElmanJordanCell, IndRNNCell, JordanCell, TextbookCell
 from rnn.cells.equations import latex
 from rnn.cells.gru import GRUCell, MinimalGatedCell, OneGateGRUCell, ResetBeforeGRUCell
-from rnn.cells.linear import (
-    LRUCell,
-    MambaCell,
-    MinGRUCell,
-    MinLSTMCell,
-    QRNNCell,
-    RGLRUCell,
-    RWKV4Cell,
-    S4DCell,
-    SRUCell,
-)
+from rnn.cells.linear.gated import MinGRUCell, MinLSTMCell, QRNNCell, RGLRUCell, SRUCell
+from rnn.cells.linear.spaces import LRUCell, MambaCell, RWKV4Cell, S4DCell
 from rnn.cells.lstm import CoupledLSTMCell, LayerNormLSTMCell, LSTMCell, PeepholeLSTMCell
-from rnn.cells.memories import DeltaNetCell, LinearAttentionCell, MLSTMCell
+from rnn.cells.memories import DeltaNetCell, LinearAttentionCell
 from rnn.cells.reservoir import EchoStateCell
-from rnn.cells.slstm import SLSTMCell
 from rnn.cells.spiking import ALIFCell, LIFCell, spike
+from rnn.cells.xlstm import MLSTMCell, SLSTMCell
 
 __all__ = [
     "ALIFCell",

@@ -15,8 +15,7 @@ from rnn.cells.declaration import BaseCell, Step
 from rnn.cells.equations import latex
 from rnn.cells.recording import recorded_step
 from rnn.cells.sizes import given
-from rnn.modules.calling import Back, HasStep
-from rnn.modules.module import parameter, positive
+from rnn.modules.module import Back, HasStep, parameter, positive
 
 
 class Cell(BaseCell):

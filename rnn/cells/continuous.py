@@ -24,7 +24,7 @@ class _Timed(Cell):
     def __init__(self, input_size: int, hidden_size: int, dt: float, irregular: bool) -> None:
         positive(input_size=input_size, hidden_size=hidden_size)
         if not is_real(dt) or not 0 < dt < float("inf"):
-            raise ValueError(f"dt: expected a number above 0, got {dt!r}")
+            raise ValueError(f"{type(self).__name__}: dt: expected a number above 0, got {dt!r}")
         self.irregular, self.dt = flag("irregular", irregular), float(dt)
         self.input_size: Any = (input_size, None) if irregular else input_size
         self.hidden_size, self.state_size = hidden_size, {"h": hidden_size}
@@ -115,16 +115,12 @@ class CfCCell(_Timed):
         self.weight_ih = xavier_uniform(parameter((Z, input_size), dtype=dtype))
         self.weight_hh = xavier_uniform(parameter((Z, H), dtype=dtype))
         self.bias = parameter((Z,), 0.0, dtype=dtype)
-        for name in "fgk":
-            setattr(self, f"weight_{name}", xavier_uniform(parameter((H, Z), dtype=dtype)))
-            setattr(self, f"bias_{name}", parameter((H,), 0.0, dtype=dtype))
-
-    weight_f: Tensor
-    weight_g: Tensor
-    weight_k: Tensor
-    bias_f: Tensor
-    bias_g: Tensor
-    bias_k: Tensor
+        self.weight_f = xavier_uniform(parameter((H, Z), dtype=dtype))
+        self.bias_f = parameter((H,), 0.0, dtype=dtype)
+        self.weight_g = xavier_uniform(parameter((H, Z), dtype=dtype))
+        self.bias_g = parameter((H,), 0.0, dtype=dtype)
+        self.weight_k = xavier_uniform(parameter((H, Z), dtype=dtype))
+        self.bias_k = parameter((H,), 0.0, dtype=dtype)
 
     def step(self, x: Any, h: Tensor) -> tuple[Tensor, Tensor]:
         """Map x (B, I), h (B, H) -> h' (B, H), h'."""
@@ -167,7 +163,7 @@ def hippo(order: int, measure: str = "legt") -> tuple[Array, Array]:
         root = xp.sqrt(2 * n + 1.0)
         below = xp.tril(root[:, None] * root[None, :], -1)
         return 0.0 - below - xp.diag(n + 1.0), root
-    raise ValueError(f"measure {measure!r}: expected 'legt' or 'legs'")
+    raise ValueError(f"hippo: measure {measure!r}: expected 'legt' or 'legs'")
 
 
 class LMUCell(Cell):
@@ -198,7 +194,7 @@ class LMUCell(Cell):
     ) -> None:
         positive(input_size=input_size, hidden_size=hidden_size, order=order)
         if not is_real(theta) or not 0 < theta < float("inf"):
-            raise ValueError(f"theta: expected a number of steps above 0, got {theta!r}")
+            raise ValueError(f"LMUCell: theta: expected a number of steps above 0, got {theta!r}")
         I, H, N = input_size, hidden_size, order
         self.input_size, self.hidden_size, self.order, self.theta = I, H, N, float(theta)
         self.e_x = parameter((1, I), (3 / I) ** 0.5, dtype=dtype)

@@ -14,9 +14,9 @@ from engine import Tensor
 from engine.backends import HOST
 from rnn.cells.memory import OWN, Leaves, UnnameableError, alike, leaves, module_key
 from rnn.cells.sizes import units
-from rnn.modules.containers import PLAIN
-from rnn.modules.containers import leaves as leaves_of
 from rnn.modules.module import Module, called
+from rnn.modules.tree import PLAIN
+from rnn.modules.tree import leaves as leaves_of
 
 KINDS = 64  # of batches and dtypes that are remembered for one cell
 _time: ContextVar[Any] = ContextVar("time")  # of the step that runs, for cells inside of cells

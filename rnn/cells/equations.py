@@ -6,8 +6,9 @@ used. So a cell that a user writes prints like a built-in one.
 
 import warnings
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from itertools import product
+from typing import Any, TypeVar
 
 import engine
 from engine import Graph, Node, Tensor
@@ -17,6 +18,7 @@ from rnn.cells.declaration import BaseCell
 from rnn.cells.sizes import examples, is_nest, names
 from rnn.cells.terms import FACTOR, Term, composed, number, unmarked
 
+Recorded = TypeVar("Recorded")
 LONG = 100  # letters of a term that is used several times, from which on it is a line
 # Variables that are written as one letter.
 GREEK = frozenset({
@@ -52,7 +54,13 @@ def latex(cell: BaseCell) -> str:
     states = tuple(examples(size, (1,), kind) for size in cell.state_size.values())
     time = (engine.arange(1),) if cell.takes_time else ()
     state = states[0] if len(states) == 1 else states
-    body, sizes = _recorded(step, state, cell.input_size, kind, time)
+
+    def record(form: Any, rows: Any) -> tuple[Body, Any]:
+        return engine.scan_body(step, state, (examples(form, (1, 1), kind, rows), *time)), form
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of a step on zeros: its numbers are not read
+        body, sizes = in_first_form(cell.input_size, kind, record)
     known = symbols(cell, dict(zip(called(sizes, body.xs), body.xs, strict=True)), body.states)
     new = dict(zip(cell.state_size, body.new_states, strict=True))
     return aligned(written(body.graph, known, new, body.ys))
@@ -101,31 +109,20 @@ def called(sizes: Any, xs: Sequence[Tensor]) -> list[str]:
     return own + ["t"] * (len(xs) - len(own))
 
 
-def _recorded(
-    step: Any, state: Any, sizes: Any, kind: Any, time: tuple[Tensor, ...]
-) -> tuple[Body, Any]:
-    """Record one step on zeros, in the first of the forms that it takes: it, and that form."""
-    failed: Exception | None = None
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of a step on zeros: its numbers are not read
-        for form, rows in forms(sizes, kind):
-            try:
-                xs = (examples(form, (1, 1), kind, rows), *time)
-                return engine.scan_body(step, state, xs), form
-            except (TypeError, ValueError, IndexError) as error:
-                failed = failed or error
-    assert failed is not None
-    raise failed
-
-
-def forms(sizes: Any, kind: Any) -> list[tuple[Any, Any]]:
-    """Return the forms that inputs of these sizes may have, each with the dtype of a number a row.
+def in_first_form(sizes: Any, kind: Any, record: Callable[[Any, Any], Recorded]) -> Recorded:
+    """Return ``record(form, dtype of a number a row)`` of the first form that the step takes.
     Widths may be those of several inputs, and a number a row may be an index.
     """
-    found = [sizes]
+    found, failed = [sizes], None
     if isinstance(sizes, tuple) and not is_nest(sizes):
         found.append([(one,) for one in sizes])
-    return [(form, rows) for form in found for rows in (kind, engine.int64)]
+    for form, rows in product(found, (kind, engine.int64)):
+        try:
+            return record(form, rows)
+        except (TypeError, ValueError, IndexError) as error:
+            failed = failed or error
+    assert failed is not None
+    raise failed
 
 
 def variable(node: Node) -> str:

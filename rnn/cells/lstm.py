@@ -39,7 +39,9 @@ class LSTMCell(PyTorchCell):
         if not is_whole(proj_size, 0):
             raise ValueError(f"proj_size: expected an integer of at least 0, got {proj_size!r}")
         if proj_size >= hidden_size > 0:
-            raise ValueError(f"proj_size {proj_size} must be below hidden_size {hidden_size}")
+            raise ValueError(
+                f"LSTMCell: proj_size {proj_size} must be below hidden_size {hidden_size}"
+            )
         width = proj_size or hidden_size
         super().__init__(4, input_size, hidden_size, recurrent=width, bias=bias, dtype=dtype)
         k = hidden_size**-0.5
@@ -51,7 +53,7 @@ class LSTMCell(PyTorchCell):
 
     def _set_forget_bias(self, value: float) -> None:
         if self.bias_ih is None or self.bias_hh is None:
-            raise ValueError("forget_bias: this cell has no bias")
+            raise ValueError("LSTMCell: forget_bias sets a bias, bias=False leaves none; give one")
         H = self.hidden_size
         for bias, own in ((self.bias_ih, value), (self.bias_hh, 0.0)):
             with no_grad():
@@ -172,17 +174,12 @@ class LayerNormLSTMCell(PyTorchCell):
         super().__init__(4, input_size, hidden_size, bias=False, dtype=dtype)
         H = hidden_size
         self.eps = eps
-        for name, width in (("gain_ih", 4 * H), ("gain_hh", 4 * H), ("gain_c", H)):
-            setattr(self, name, parameter((width,), 0.0, dtype=dtype, centre=1.0))
-        for name, width in (("bias", 4 * H), ("bias_c", H)):
-            setattr(self, name, parameter((width,), 0.0, dtype=dtype))
+        self.gain_ih = parameter((4 * H,), 0.0, dtype=dtype, centre=1.0)
+        self.gain_hh = parameter((4 * H,), 0.0, dtype=dtype, centre=1.0)
+        self.gain_c = parameter((H,), 0.0, dtype=dtype, centre=1.0)
+        self.bias = parameter((4 * H,), 0.0, dtype=dtype)
+        self.bias_c = parameter((H,), 0.0, dtype=dtype)
         self.state_size = {"h": H, "c": H}
-
-    gain_ih: Tensor
-    gain_hh: Tensor
-    gain_c: Tensor
-    bias: Tensor
-    bias_c: Tensor
 
     def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         """Map x (B, I), h and c (B, H) -> h' (B, H), (h', c')."""

@@ -13,7 +13,7 @@ from engine.pytree import flatten
 from engine.random import random_state, set_random_state
 from engine.state import Draws, using
 from rnn.cells.declaration import BaseCell
-from rnn.cells.equations import called, forms, symbol, symbols, written
+from rnn.cells.equations import called, in_first_form, symbol, symbols, written
 from rnn.cells.sizes import examples, given, units
 
 SPREAD = 0.5  # the standard deviation of example values: where tanh and sigmoid still have a slope
@@ -54,16 +54,13 @@ def recorded_step(cell: BaseCell, x: Any = None, states: Any = None) -> StepReco
 
 def _recorded(cell: BaseCell, x: Any, states: Any) -> StepRecord:
     kind = next((p.dtype for p in cell.parameters()), engine.float32)
-    failed: Exception | None = None
-    attempts = [(cell.input_size, kind)] if x is not None else forms(cell.input_size, kind)
-    for sizes, rows in attempts:
+
+    def record(sizes: Any, rows: Any) -> StepRecord:
         xs = _example(examples(sizes, (1,), kind, rows), "x") if x is None else _rows(cell, x)
-        try:
-            return _run(cell, xs, _states(cell, states, xs, kind), sizes)
-        except (TypeError, ValueError, IndexError) as error:
-            failed = failed or error
-    assert failed is not None
-    raise failed
+        return _run(cell, xs, _states(cell, states, xs, kind), sizes)
+
+    own = cell.input_size
+    return record(own, kind) if x is not None else in_first_form(own, kind, record)
 
 
 def _example(pytree: Any, *key: str) -> Any:

@@ -98,7 +98,9 @@ class LIFCell(Cell):
     ) -> None:
         positive(input_size=input_size, hidden_size=hidden_size)
         if reset not in RESETS:
-            raise ValueError(f"reset {reset!r}: expected one of {list(RESETS)}")
+            raise ValueError(
+                f"{type(self).__name__}: reset {reset!r}: expected one of {list(RESETS)}"
+            )
         I, H = input_size, hidden_size
         self.input_size, self.hidden_size = I, H
         self.decay, self.threshold = decay("tau", tau), _above_zero("threshold", threshold)

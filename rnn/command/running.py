@@ -9,7 +9,7 @@ from rnn.command.doctor import doctor
 from rnn.command.options import Verb, parser
 from rnn.command.saying import explained, say, told_of_compiling
 from rnn.command.verbs import evaluate, resume, sample, train
-from rnn.distributed.faults import end_others, is_told
+from rnn.distributed.communicator import end_others, is_told
 
 VERBS = {"train": train, "resume": resume, "sample": sample, "evaluate": evaluate,
          "doctor": doctor}  # fmt: skip

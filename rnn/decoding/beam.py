@@ -165,13 +165,15 @@ class _Row:
     def advance(self, log_probs: Array) -> tuple[list[int], list[int]]:
         """Return the beams (k, V) one index on: former beams and indices, empty at the end."""
         own = log_probs[: len(self.open)]
-        if not 0 <= self.end < own.shape[1]:
-            raise ValueError(f"beam_search: end = {self.end} for {own.shape[1]} classes")
+        V = own.shape[1]
+        if not 0 <= self.end < V:
+            told = f"end = {self.end} for {V} classes; expected 0 to {V - 1}"
+            raise ValueError(f"beam_search: {told}")
         totals = own + HOST.xp.asarray([[score] for score, _ in self.open])
         new: list[tuple[float, list[int]]] = []
         sources, taken = [], []
         for flat in _largest(totals.reshape(-1), 2 * self.width):
-            beam, index = divmod(int(flat), own.shape[1])
+            beam, index = divmod(int(flat), V)
             score, indices = float(totals[beam, index]), self.open[beam][1]
             if score == -math.inf:
                 continue

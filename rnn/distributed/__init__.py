@@ -1,13 +1,13 @@
 """Training on several processes, which MPI starts and connects: ``fit(..., distributed=True)``.
 
-Read `communicator.py` (the processes, called ranks, and what they send), `faults.py` (an error on
-one ends all), `sharing.py` (the rows of a batch that a rank takes), `sums.py` (gradients added over
-ranks, on their devices or on the host), `agreement.py` (what ranks decide together). Below
-`rnn/training`. The library, mpi4py, is imported when a `Communicator` is made.
+Read `communicator.py` (the processes, called ranks, what they send, and that an error on one ends
+all), `sharing.py` (the rows of a batch that a rank takes), `sums.py` (gradients added over ranks,
+on devices or on the host), `agreement.py` (what ranks decide together). Below `rnn/training`. The
+library, mpi4py, is imported when a `Communicator` is made.
 
 One sequence on several ranks, each with its stretch of time: `sequences.py` cuts it, checks that
-ranks call alike and moves tensors between ranks, `exchange.py` scans affine maps over ranks,
-`affine.py` runs affine recurrences and `layers.py` layers of affine cells.
+ranks call alike and moves tensors between ranks, `affine.py` scans affine maps over time and ranks,
+and `layers.py` runs layers of affine cells.
 """
 
 from rnn.distributed.affine import affine_scan

@@ -1,13 +1,12 @@
 """Have ranks decide together: on errors, on what only one does, on what has to be the same.
 
-Above `communicator.py` and `faults.py`.
+Above `communicator.py`.
 """
 
 from collections.abc import Callable
 from typing import Any
 
-from rnn.distributed.communicator import Communicator
-from rnn.distributed.faults import is_shared, marked
+from rnn.distributed.communicator import Communicator, is_shared, marked
 
 
 def raised(own: Communicator, error: BaseException | None) -> None:

@@ -6,7 +6,7 @@ once, and shifts hand their last values on to the next rank. For other affine ce
 P h + s with P and s of the inputs. A rank runs its stretch from zero, which gives s; the derivative
 of the final state in the first one is P; the ranks scan these maps, and each runs its stretch again
 from what comes in. So the cell and the kernels that run it are not looked into. Any order of
-derivative follows from either. Above `affine.py` and `exchange.py`.
+derivative follows from either. Above `affine.py`.
 """
 
 from collections.abc import Sequence
@@ -25,10 +25,8 @@ from engine.scan.groups import Group
 from engine.scan.program import NotFusableError, Program
 from engine.scan.recorded import arguments, recorded
 from engine.state import current, using
-from rnn.distributed.affine import borders
-from rnn.distributed.communicator import Communicator
-from rnn.distributed.exchange import maps_before, place_of
-from rnn.distributed.faults import marked
+from rnn.distributed.affine import borders, maps_before, place_of
+from rnn.distributed.communicator import Communicator, marked
 from rnn.distributed.sequences import Told, alike, copy_of, shared, tied, wanted_of
 from rnn.layers.recurrent import Recurrent
 from rnn.modules.values import or_zeros
@@ -243,7 +241,7 @@ class _Stretch:
             part = slice(0, steps) if self.reverse else slice(self.steps - steps, None)
             key = (slice(None),) * self.axis + (part,)
             xs = self.rebuild([one[key] for one in self.inputs])
-        final, y = self.layer.run(xs, self.state_nest(list(start)), None)
+        y, final = self.layer.run(xs, self.state_nest(list(start)))
         return y, flatten(final)[0]
 
 

@@ -12,8 +12,7 @@ import engine
 from engine import Tensor
 from engine.backends import HOST
 from engine.state import current
-from rnn.distributed.communicator import Communicator
-from rnn.distributed.faults import marked
+from rnn.distributed.communicator import Communicator, marked
 
 
 def shared(communicator: Communicator | None) -> Any:

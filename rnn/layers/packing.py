@@ -1,7 +1,10 @@
-"""Ragged batches without padding, as PyTorch packs them. Below the layers."""
+"""Ragged batches without padding, as PyTorch packs them, and the call of layers, which takes them.
+
+Below the layers.
+"""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple, cast
+from typing import Any, Generic, NamedTuple, cast
 
 import engine
 from engine import Tensor
@@ -10,7 +13,7 @@ from engine.pytree import flatten
 from engine.scan.padding import read_lengths
 from engine.suggestions import advised
 from rnn.keywords import ARGUMENTS
-from rnn.modules.calling import Back
+from rnn.modules.module import Found, Module
 
 
 class PackedSequence(NamedTuple):
@@ -72,7 +75,8 @@ def pad_packed(
     data = packed.data if isinstance(packed.data, Tensor) else engine.asarray(packed.data)
     counts = engine.asarray(packed.batch_sizes).numpy()
     if total_length is not None and total_length < len(counts):
-        raise ValueError(f"pad_packed: total_length {total_length} for {len(counts)} steps")
+        raise ValueError(f"pad_packed: expected total_length of at least {len(counts)}, the "
+                         f"longest row, got {total_length}")  # fmt: skip
     steps, rows = total_length or len(counts), int(counts[0])
     parts, start = [], 0
     for count in map(int, counts):
@@ -89,22 +93,42 @@ def pad_packed(
     return (engine.swapaxes(x, 0, 1) if flag("batch_first", batch_first) else x), lengths
 
 
-def over_packed(
-    run: Callable[..., Back], packed: Any, state: Any, *, batch_first: bool, **options: Any
-) -> Back:
-    """Call ``run(x, state, lengths, **options)`` on a packed batch: (packed outputs, the state).
+class SequenceLayer(Module, Generic[Found]):
+    """Base class of what runs over time: write `run`, of the same arguments as a call.
 
-    States are in the order of the rows. Raises ValueError for options that say which steps there
-    are.
+    A packed batch gives packed outputs; states are in the order of its rows. Raises ValueError for
+    a packed batch with arguments that say which steps there are.
     """
-    told = [name for name in ("lengths", "mask", "resets") if options.pop(name, None) is not None]
-    if told:
-        raise ValueError(f"a packed batch has its lengths in it; leave {told[0]} out, or pad it")
-    x, lengths = pad_packed(packed, batch_first=batch_first)
-    y, final = cast(tuple[Any, Any], run(x, state, lengths, **options))
-    leaves, rebuild = flatten(y)
-    ys = rebuild([pack_padded(one, lengths, batch_first=batch_first) for one in leaves])
-    return cast(Back, (ys, final))
+
+    run: Callable[..., Found]  # (x, state, lengths, ...) -> (y, state)
+
+    def forward(
+        self,
+        x: Any,
+        state: Any = None,
+        lengths: Any = None,
+        *,
+        mask: Any = None,
+        resets: Any = None,
+        unroll: bool = False,
+    ) -> Found:
+        if not is_packed(x):
+            return self.run(x, state, lengths, mask=mask, resets=resets, unroll=unroll)
+        marks = {"lengths": lengths, "mask": mask, "resets": resets}
+        if told := [name for name, one in marks.items() if one is not None]:
+            raise ValueError(
+                f"{self._where()}: a packed batch has its lengths in it; leave {told[0]} "
+                "out, or pad it by rnn.pad_packed"
+            )
+        first = any(getattr(part, "batch_first", False) for part in self.modules())
+        x, lengths = pad_packed(x, batch_first=first)
+        y, final = cast(tuple[Any, Any], self.run(x, state, lengths, unroll=unroll))
+        leaves, rebuild = flatten(y)
+        ys = rebuild([pack_padded(one, lengths, batch_first=first) for one in leaves])
+        return cast(Found, (ys, final))
+
+    def _where(self) -> str:
+        return self._name or type(self).__name__
 
 
 def is_packed(x: Any) -> bool:

@@ -8,16 +8,16 @@ import engine
 from engine import Tensor
 from engine.checks import flag
 from rnn.cells import Cell, ElmanCell, GRUCell, LSTMCell
-from rnn.layers.packing import is_packed, over_packed
+from rnn.layers.packing import SequenceLayer
 from rnn.layers.recurrent import Checkpoint, Recurrent
 from rnn.layers.row_axes import with_row_axis
-from rnn.modules.module import Module, positive, probability
+from rnn.modules.module import positive, probability
 
 State = TypeVar("State")  # a tensor, or one for h and one for c
 WEIGHT = re.compile(r"(\w+)_l(\d+)(_reverse)?")
 
 
-class _Layer(Module, Generic[State]):
+class _Layer(SequenceLayer[tuple[Tensor, State]], Generic[State]):
     """Layers of cells over time, with parameters and states named and shaped as PyTorch's."""
 
     def __init__(
@@ -56,7 +56,9 @@ class _Layer(Module, Generic[State]):
         """Set a weight of its cell, or the mode of all. Raises ValueError for another shape."""
         old = vars(self).get(name)
         if isinstance(old, Tensor) and isinstance(value, Tensor) and old.shape != value.shape:
-            raise ValueError(f"{name}: shape {value.shape}, expected {old.shape}")
+            raise ValueError(
+                f"{type(self).__name__}.{name}: expected shape {old.shape}, got {value.shape}"
+            )
         super().__setattr__(name, value)
         if name == "training":
             for run in (run for runs in self._runs for run in runs):
@@ -83,25 +85,14 @@ class _Layer(Module, Generic[State]):
         """Return the cell of the first layer, forward in time, with the layer's parameters."""
         return self._runs[0][0].cell
 
-    def forward(
-        self,
-        x: Any,
-        state: Any = None,
-        lengths: Any = None,
-        *,
-        mask: Any = None,
-        resets: Any = None,
-        unroll: bool = False,
+    def run(
+        self, x: Any, state: Any = None, lengths: Any = None, **given: Any
     ) -> tuple[Tensor, State]:
         """Map x (T, B, I), states (layers * directions, B, H) to y (T, B, directions * H), states.
 
         `mask` (T, B), as x with `batch_first`, leaves steps out of rows; `resets`, (T, B) so too or
         (B,), are those of `Recurrent`.
         """
-        if is_packed(x):
-            return over_packed(self.forward, x, state, batch_first=self.batch_first,
-                               lengths=lengths, mask=mask, resets=resets,
-                               unroll=unroll)  # fmt: skip
         x = x if isinstance(x, Tensor) else engine.asarray(x)
         alone = x.ndim == 2  # one sequence without a batch axis
         if alone:
@@ -110,8 +101,8 @@ class _Layer(Module, Generic[State]):
             x = engine.permute_dims(x, (1, 0, 2))
         if x.ndim != 3 or x.shape[-1] != self.input_size:
             raise ValueError(f"{self._where()}: {self._expected(x, alone)}")
-        options: Any = {"mask": self._marks("a mask", mask, alone), "unroll": unroll,
-                   "resets": self._marks("resets", resets, alone)}  # fmt: skip
+        marks = {"mask": "a mask", "resets": "resets"}
+        given |= {name: self._marks(word, given.get(name), alone) for name, word in marks.items()}
         states = self._split(state, x.shape[1], alone)
         finals: list[Any] = []
         for layer, runs in enumerate(self._runs):
@@ -120,7 +111,7 @@ class _Layer(Module, Generic[State]):
                     x = engine.dropout(x, self.dropout)
             ys = []
             for run in runs:
-                y, final = run.forward(x, states[len(finals)], lengths, **options)
+                y, final = run.run(x, states[len(finals)], lengths, **given)
                 ys.append(y)
                 finals.append(final)
             x = ys[0] if len(ys) == 1 else engine.concat(ys, axis=-1)
@@ -141,9 +132,6 @@ class _Layer(Module, Generic[State]):
             order = "(T,)" if alone else "(B, T)" if self.batch_first else "(T, B)"
             raise ValueError(f"{self._where()}: expected {name} {order}, got {given.shape}")
         return engine.permute_dims(given, (1, 0)) if self.batch_first else given
-
-    def _where(self) -> str:
-        return self._name or type(self).__name__
 
     def _expected(self, x: Tensor, alone: bool) -> str:
         order = "(B, T, I)" if self.batch_first else "(T, B, I)"

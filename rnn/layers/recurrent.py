@@ -1,7 +1,7 @@
 """Runs a cell over time. Above the cells; the layers in `pytorch.py` are made of this."""
 
 from contextvars import ContextVar
-from typing import Any, Generic
+from typing import Any
 
 import engine
 from engine import Tensor
@@ -14,10 +14,9 @@ from engine.suggestions import kind_of
 from rnn.cells.base import Cell
 from rnn.cells.declaration import Step, borders, reset
 from rnn.cells.sizes import given
-from rnn.layers.packing import is_packed, over_packed
+from rnn.layers.packing import SequenceLayer
 from rnn.layers.row_axes import with_row_axis
-from rnn.modules.calling import Found, HasStep
-from rnn.modules.module import Module
+from rnn.modules.module import Found, HasStep
 
 Checkpoint = bool | int | str  # as `engine.scan` takes it
 
@@ -25,7 +24,7 @@ Checkpoint = bool | int | str  # as `engine.scan` takes it
 watching: ContextVar[Any] = ContextVar("watching", default=None)
 
 
-class Recurrent(Module, Generic[Found]):
+class Recurrent(SequenceLayer[Found]):
     """Any cell over a sequence: ``(x, state=None, lengths=None) -> (y, state)``.
 
     x (T, B, I), or (B, T, I) with `batch_first`; the state is the cell's own, (B, H) each, zeros
@@ -65,7 +64,7 @@ class Recurrent(Module, Generic[Found]):
         self.layer = layer
         self.checkpoint = checkpoint
 
-    def forward(
+    def run(
         self,
         x: Any,
         state: Any = None,
@@ -74,34 +73,17 @@ class Recurrent(Module, Generic[Found]):
         mask: Any = None,
         resets: Any = None,
         unroll: bool = False,
-    ) -> Found:
-        options: dict[str, Any] = {"mask": mask, "resets": resets, "unroll": unroll}
-        if is_packed(x):
-            return over_packed(self.forward, x, state, batch_first=self.batch_first,
-                               lengths=lengths, **options)  # fmt: skip
-        final, y = self.run(x, state, lengths, **options)
-        return y, final  # type: ignore[return-value]  # nested as the cell's step returns them
-
-    def run(
-        self,
-        x: Any,
-        state: Any,
-        lengths: Any,
-        *,
-        mask: Any = None,
-        resets: Any = None,
-        unroll: bool = False,
-    ) -> tuple[Any, Any]:
-        """Run the cell by `engine.scan`; return the final state and the outputs."""
+    ) -> Any:  # nested as the cell's step returns them
+        """Run the cell by `engine.scan`."""
         if state is not None and not unroll and self._is_plain(lengths, mask, resets):
             with self._scope():
                 found = self.cell.repeated(x, state, reverse=self.reverse)
             if found is not None:
-                return with_row_axis(found[1], 0), found[0]
+                return found[0], with_row_axis(found[1], 0)
         inputs, rebuild = self._inputs(x)
         if self.batch_first:
             inputs = [_turned(one) for one in inputs]
-        steps, batch = _extent(inputs)
+        steps, batch = inputs[0].shape[:2]
         state = self._checked(state, inputs, batch)
         marks, xs = None, rebuild(inputs)
         if resets is not None:
@@ -123,7 +105,10 @@ class Recurrent(Module, Generic[Found]):
             final, ys = engine.scan(step, state, xs, **options)
             if watch is not None:
                 ys = watch.taken(ys, self)
-        return with_row_axis(final, 0), _all_turned(ys) if self.batch_first else ys
+        if self.batch_first:
+            leaves, rebuild = flatten(ys)
+            ys = rebuild([_turned(y) for y in leaves])
+        return ys, with_row_axis(final, 0)
 
     def _is_plain(self, *marks: Any) -> bool:
         """Return whether a call leaves out no step, starts nothing over, and is not observed."""
@@ -233,18 +218,6 @@ class Recurrent(Module, Generic[Found]):
         return self._name or type(self.cell).__name__
 
 
-def _extent(inputs: list[Tensor]) -> tuple[int, int]:
-    """Return the steps and the rows."""
-    steps, batch = inputs[0].shape[:2]
-    return steps, batch
-
-
 def _turned(x: Tensor) -> Tensor:
     """Return the time and batch exchanged."""
     return engine.permute_dims(x, (1, 0, *range(2, x.ndim)))
-
-
-def _all_turned(ys: Any) -> Any:
-    """Return the time and batch exchanged in every output."""
-    leaves, rebuild = flatten(ys)
-    return rebuild([_turned(y) for y in leaves])

@@ -6,12 +6,12 @@ from typing import Any
 import engine
 from engine import Tensor
 from rnn.cells import Cell
-from rnn.layers.packing import is_packed, over_packed
+from rnn.layers.packing import SequenceLayer
 from rnn.layers.recurrent import Checkpoint, Recurrent
 from rnn.modules.module import Module, probability
 
 
-class Bidirectional(Module):
+class Bidirectional(SequenceLayer[tuple[Tensor, Any]]):
     """Two cells over a sequence, one from each end: y is both outputs side by side.
 
     ``(x, (state, state)=None, lengths=None) -> (y, (state, state))`` with the states of the forward
@@ -41,26 +41,16 @@ class Bidirectional(Module):
             )
         if forward.input_size != backward.input_size:
             raise ValueError(
-                f"Bidirectional: inputs of {forward.input_size} and {backward.input_size} features"
+                f"Bidirectional: expected cells of one input_size, as both read x, got "
+                f"{forward.input_size} and {backward.input_size}"
             )
         options: Any = {"batch_first": batch_first, "layer": layer, "checkpoint": checkpoint}
         self.onward = Recurrent(forward, **options)
         self.backward = Recurrent(backward, reverse=True, **options)
 
-    def forward(
-        self,
-        x: Any,
-        state: Any = None,
-        lengths: Any = None,
-        *,
-        mask: Any = None,
-        resets: Any = None,
-        unroll: bool = False,
+    def run(
+        self, x: Any, state: Any = None, lengths: Any = None, **options: Any
     ) -> tuple[Tensor, Any]:
-        options = {"mask": mask, "resets": resets, "unroll": unroll}
-        if is_packed(x):
-            return over_packed(self.forward, x, state, batch_first=self.onward.batch_first,
-                               lengths=lengths, **options)  # fmt: skip
         own = (None, None) if state is None else state
         if hasattr(own, "shape") or len(own) != 2:
             raise ValueError("Bidirectional: expected a pair of states, forward and backward")
@@ -69,7 +59,7 @@ class Bidirectional(Module):
         return engine.concat([y, z], axis=-1), (first, second)
 
 
-class Stacked(Module):
+class Stacked(SequenceLayer[tuple[Tensor, Any]]):
     """Layers on each other: the outputs of one are the inputs of the next.
 
     `layers` are cells, or anything that is called ``(x, state, lengths) -> (y, state)``, such as
@@ -88,40 +78,30 @@ class Stacked(Module):
         self, layers: Sequence[Module], *, dropout: float = 0.0, checkpoint: Checkpoint = False
     ) -> None:
         if not layers:
-            raise ValueError("Stacked: no layers")
+            raise ValueError("Stacked: expected at least one layer or cell, got none")
         self.layers = [
             Recurrent(one, layer=number, checkpoint=checkpoint) if isinstance(one, Cell) else one
             for number, one in enumerate(layers)
         ]
         self.dropout = probability("Stacked: dropout", dropout)
 
-    def forward(
-        self,
-        x: Any,
-        state: Any = None,
-        lengths: Any = None,
-        *,
-        mask: Any = None,
-        resets: Any = None,
-        unroll: bool = False,
+    def run(
+        self, x: Any, state: Any = None, lengths: Any = None, **options: Any
     ) -> tuple[Tensor, Any]:
-        if is_packed(x):
-            turned = getattr(self.layers[0], "batch_first", False)
-            return over_packed(self.forward, x, state, batch_first=turned, lengths=lengths,
-                               mask=mask, resets=resets, unroll=unroll)  # fmt: skip
         if hasattr(state, "shape"):
             raise ValueError("Stacked: expected a list of states, one a layer, got one tensor")
         states = [None] * len(self.layers) if state is None else list(state)
         if len(states) != len(self.layers):
-            raise ValueError(f"Stacked: {len(states)} states for {len(self.layers)} layers")
-        marks = {"mask": mask, "resets": resets}  # of layers that may not take them
-        given = {name: one for name, one in marks.items() if one is not None}
-        options: dict[str, Any] = {"unroll": unroll, **given}
+            raise ValueError(
+                f"Stacked: expected {len(self.layers)} states, one a layer, got {len(states)}"
+            )
+        # Layers of other kinds may take neither a mask nor resets.
+        given = {name: one for name, one in options.items() if one is not None}
         finals = []
         for number, (layer, own) in enumerate(zip(self.layers, states, strict=True)):
             if number and self.training and self.dropout:
                 with engine.scope(f"dropout{number}"):
                     x = engine.dropout(x, self.dropout)
-            x, final = layer(x, own, lengths, **options)
+            x, final = layer(x, own, lengths, **given)
             finals.append(final)
         return x, finals

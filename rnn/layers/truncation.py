@@ -150,7 +150,7 @@ def _windows(steps: int, kind: str, **numbers: int | None) -> list[Window]:
     if tuple(given) != KINDS[kind]:
         raise ValueError(
             f"truncation: kind {kind!r} takes {' and '.join(KINDS[kind])}, "
-            f"got {' and '.join(given) or 'neither'}"
+            f"got {' and '.join(given) or 'none of them'}"
         )
     positive(**given)
     every, back = {

@@ -6,30 +6,8 @@ A matrix memory has heads of 32 numbers where its output divides into such, else
 from collections.abc import Callable
 from typing import Any
 
-from rnn.cells import (
-    ALIFCell,
-    Cell,
-    CfCCell,
-    DeltaNetCell,
-    ElmanCell,
-    GRUCell,
-    LIFCell,
-    LinearAttentionCell,
-    LMUCell,
-    LRUCell,
-    LSTMCell,
-    LTCCell,
-    MambaCell,
-    MinGRUCell,
-    MinLSTMCell,
-    MLSTMCell,
-    QRNNCell,
-    RGLRUCell,
-    RWKV4Cell,
-    S4DCell,
-    SLSTMCell,
-    SRUCell,
-)
+from rnn import cells
+from rnn.cells import Cell
 
 Make = Callable[[int, int], Cell]
 HEAD = 32  # numbers of a head
@@ -60,37 +38,37 @@ def _channels(kind: Callable[[int], Cell]) -> Make:
 
 
 def _lru(width: int) -> Cell:
-    return LRUCell(width, width)
+    return cells.LRUCell(width, width)
 
 
-_lru.__name__ = LRUCell.__name__
+_lru.__name__ = cells.LRUCell.__name__
 
 CELLS: dict[str, Make] = {
-    "rnn": ElmanCell,
-    "lstm": LSTMCell,
-    "gru": GRUCell,
-    "mingru": MinGRUCell,
-    "minlstm": MinLSTMCell,
-    "sru": SRUCell,
-    "qrnn": QRNNCell,
-    "rglru": RGLRUCell,
+    "rnn": cells.ElmanCell,
+    "lstm": cells.LSTMCell,
+    "gru": cells.GRUCell,
+    "mingru": cells.MinGRUCell,
+    "minlstm": cells.MinLSTMCell,
+    "sru": cells.SRUCell,
+    "qrnn": cells.QRNNCell,
+    "rglru": cells.RGLRUCell,
     "lru": _channels(_lru),
-    "s4d": _channels(S4DCell),
-    "mamba": _channels(MambaCell),
-    "rwkv4": RWKV4Cell,
-    "linear_attention": _memory(LinearAttentionCell),
-    "retnet": _memory(LinearAttentionCell, decay="fixed"),
-    "mamba2": _memory(LinearAttentionCell, decay="scalar"),
-    "gla": _memory(LinearAttentionCell, decay="key"),
-    "hgrn2": _memory(LinearAttentionCell, decay="key", tied=True, temperature=1.0),
-    "deltanet": _memory(DeltaNetCell),
-    "deltanet_negative": _memory(DeltaNetCell, negative=True),
-    "gated_deltanet": _memory(DeltaNetCell, gated=True),
-    "slstm": SLSTMCell,
-    "mlstm": _memory(MLSTMCell),
-    "cfc": CfCCell,
-    "ltc": LTCCell,
-    "lmu": LMUCell,
-    "lif": LIFCell,
-    "alif": ALIFCell,
+    "s4d": _channels(cells.S4DCell),
+    "mamba": _channels(cells.MambaCell),
+    "rwkv4": cells.RWKV4Cell,
+    "linear_attention": _memory(cells.LinearAttentionCell),
+    "retnet": _memory(cells.LinearAttentionCell, decay="fixed"),
+    "mamba2": _memory(cells.LinearAttentionCell, decay="scalar"),
+    "gla": _memory(cells.LinearAttentionCell, decay="key"),
+    "hgrn2": _memory(cells.LinearAttentionCell, decay="key", tied=True, temperature=1.0),
+    "deltanet": _memory(cells.DeltaNetCell),
+    "deltanet_negative": _memory(cells.DeltaNetCell, negative=True),
+    "gated_deltanet": _memory(cells.DeltaNetCell, gated=True),
+    "slstm": cells.SLSTMCell,
+    "mlstm": _memory(cells.MLSTMCell),
+    "cfc": cells.CfCCell,
+    "ltc": cells.LTCCell,
+    "lmu": cells.LMUCell,
+    "lif": cells.LIFCell,
+    "alif": cells.ALIFCell,
 }

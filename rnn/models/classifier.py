@@ -58,16 +58,8 @@ class Classifier(Module):
             raise ValueError(f"{name}: unknown pooling {pooling!r}; there are {POOLINGS}")
         self.pooling, self.dropout = pooling, probability(f"{name}: dropout", dropout)
         self.embedding = optional_embedding(vocabulary_size, embedding)
-        self.recurrent = made_layer(
-            name,
-            cell,
-            embedding,
-            hidden,
-            layers,
-            dropout=dropout,
-            bidirectional=bidirectional,
-            checkpoint=checkpoint,
-        )
+        kind: Any = {"bidirectional": bidirectional, "checkpoint": checkpoint}
+        self.recurrent = made_layer(name, cell, embedding, hidden, layers, dropout=dropout, **kind)
         self.head = Linear(hidden * (2 if bidirectional else 1), classes)
 
     def forward(self, x: Any, lengths: Any = None) -> Tensor:

@@ -189,7 +189,7 @@ class CRF(Module):
     def _score(self, x: Tensor, ends: Tensor, tags: Any) -> Tensor:
         given = integers("CRF", "tags", engine.asarray(tags, device=x.device), "(T, B)", 2)
         if given.shape != x.shape[:2]:
-            raise ValueError(f"CRF: tags {given.shape} for emissions {x.shape}")
+            raise ValueError(f"CRF: expected tags (T, B) = {x.shape[:2]}, got {given.shape}")
         kept = sequence_mask(ends, x.shape[0], x.device)
         own = engine.where(kept, given, 0)
         self._check(own, ends)

@@ -42,15 +42,9 @@ class Encoder(Module):
         positive(embedding=embedding, hidden=hidden)
         self.dropout = probability("Encoder: dropout", dropout)
         self.embedding = optional_embedding(vocabulary_size, embedding)
+        kind: Any = {"bidirectional": bidirectional, "checkpoint": checkpoint}
         self.recurrent = made_layer(
-            "Encoder",
-            cell,
-            embedding,
-            hidden,
-            layers,
-            dropout=dropout,
-            bidirectional=bidirectional,
-            checkpoint=checkpoint,
+            "Encoder", cell, embedding, hidden, layers, dropout=dropout, **kind
         )
         self.cell, self.hidden, self.layers = cell, hidden, layers
         self.width = hidden * (2 if bidirectional else 1)

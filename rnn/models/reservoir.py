@@ -37,7 +37,7 @@ def ridge(x: Any, y: Any, penalty: float = 1e-6) -> tuple[Array, Array]:
                          f"got {x.shape} and {y.shape}")  # fmt: skip
     x, y = x.reshape(-1, x.shape[-1]), y.reshape(-1, y.shape[-1])
     if not len(x):
-        raise ValueError("ridge: no examples")
+        raise ValueError(f"ridge: expected at least one example, got x {x.shape} and y {y.shape}")
     ones = xp.ones((len(x), 1))
     r = _triangle(xp.concatenate([ones, x, y], axis=1, dtype="float64"))
     # Below the row of the ones there is what is left of x and y without their means.

@@ -69,7 +69,9 @@ class Writer(Module):
         V = decoder.head.weight.shape[0]
         for name, index in (("start", start), ("end", end), ("pad", 0 if pad is None else pad)):
             if not is_whole(index, 0) or index >= V:
-                raise ValueError(f"{type(self).__name__}: {name} = {index!r} for {V} indices")
+                raise ValueError(
+                    f"{type(self).__name__}: expected {name} in 0 to {V - 1}, got {index!r}"
+                )
         self.decoder = decoder
         self.start, self.end, self.pad = start, end, pad
 

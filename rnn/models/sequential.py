@@ -34,7 +34,7 @@ class Sequential(Module):
         if len(steps) == 1 and isinstance(steps[0], list | tuple):
             steps = tuple(steps[0])
         if not steps:
-            raise ValueError("Sequential: no steps")
+            raise ValueError("Sequential: expected at least one module or function, got none")
         if wrong := [one for one in steps if not callable(one)]:
             raise TypeError(f"Sequential: {wrong[0]!r} cannot be called; give modules or functions")
         foreign = [one for one in steps if type(one).__module__.startswith(FOREIGN)]

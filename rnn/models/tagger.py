@@ -38,16 +38,8 @@ class CharacterEncoder(Module):
     ) -> None:
         positive(vocabulary_size=vocabulary_size, embedding=embedding, hidden=hidden)
         self.embedding = Embedding(vocabulary_size, embedding)
-        self.recurrent = made_layer(
-            "CharacterEncoder",
-            cell,
-            embedding,
-            hidden,
-            1,
-            dropout=0.0,
-            bidirectional=True,
-            checkpoint=checkpoint,
-        )
+        kind: Any = {"bidirectional": True, "dropout": 0.0, "checkpoint": checkpoint}
+        self.recurrent = made_layer("CharacterEncoder", cell, embedding, hidden, 1, **kind)
         self.width = 2 * hidden
 
     def forward(self, characters: Any, lengths: Any) -> Tensor:
@@ -101,21 +93,13 @@ class Tagger(Module):
         name = type(self).__name__
         positive(vocabulary_size=vocabulary_size, tags=tags, embedding=embedding, hidden=hidden)
         if crf is not None and crf.tags != tags:
-            raise ValueError(f"{name}: a CRF of {crf.tags} tags for {tags} tags")
+            raise ValueError(f"{name}: expected a CRF of {tags} tags, got one of {crf.tags}")
         self.dropout, self.pad = probability(f"{name}: dropout", dropout), pad
         self.embedding = Embedding(vocabulary_size, embedding)
         self.characters = characters
         width = embedding + (characters.width if characters else 0)
-        self.recurrent = made_layer(
-            name,
-            cell,
-            width,
-            hidden,
-            layers,
-            dropout=dropout,
-            bidirectional=bidirectional,
-            checkpoint=checkpoint,
-        )
+        kind: Any = {"bidirectional": bidirectional, "checkpoint": checkpoint}
+        self.recurrent = made_layer(name, cell, width, hidden, layers, dropout=dropout, **kind)
         self.head = Linear(hidden * (2 if bidirectional else 1), tags)
         self.crf = crf
 

@@ -7,13 +7,12 @@ name, which is how every node knows the module that made it.
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, Self
 
 import engine
 from engine.checks import flag
 from engine.suggestions import Advised
 from rnn.keywords import MODULES
-from rnn.modules.calling import Back, Given, HasForward
 from rnn.modules.hooks import Handle, Hooked, called
 from rnn.modules.printing import text
 from rnn.modules.states import IncompatibleKeys, load
@@ -21,6 +20,38 @@ from rnn.modules.tree import name_children
 from rnn.modules.values import parameter, positive, probability
 
 __all__ = ["Handle", "Module", "called", "parameter", "positive", "probability"]
+
+# What a call returns, for type checkers alone. A TypeVar has a default from Python 3.13 on; they
+# know that of `typing_extensions`, also where it is not installed.
+if TYPE_CHECKING:
+    from typing_extensions import TypeVar
+
+    Found = TypeVar("Found", default=tuple[Any, Any])
+else:
+    from typing import TypeVar
+
+    Found = TypeVar("Found")
+
+Given = ParamSpec("Given")
+Out = TypeVar("Out", covariant=True)
+Back = TypeVar("Back")  # what a call returns
+
+
+class HasForward(Protocol[Given, Out]):
+    """Describe a module by its `forward`: a call takes the same arguments and returns the same."""
+
+    def forward(self, *inputs: Given.args, **options: Given.kwargs) -> Out:
+        """Return what a call returns."""
+        ...
+
+
+class HasStep(Protocol[Out]):
+    """Describe a cell by its `step`: a call of it, or of a `Recurrent` of it, returns the same."""
+
+    def step(self, x: Any, /, *states: Any, **more: Any) -> Out:
+        """Return the output and the state after one step."""
+        ...
+
 
 _caller: ContextVar["Module | None"] = ContextVar("caller", default=None)
 

@@ -127,7 +127,10 @@ class _Run:
             out = y if self.readout is None else self.readout(y)
             loss = self.loss(out, target)
         if not isinstance(loss, Tensor) or loss.size != 1:
-            raise ValueError("online: the loss of a step must be one number")
+            told = loss.shape if isinstance(loss, Tensor) else type(loss).__name__
+            raise ValueError(
+                f"online: the loss of a step must be one number, got {told}; take its mean"
+            )
         after = parts(state)
         inputs = [*before, *weights, *read.values()]
         found: list[Tensor | None] = [None] * (len(after) + len(inputs))

@@ -11,7 +11,7 @@ from contextlib import nullcontext
 from typing import Any
 
 from engine.random import random_state, set_random_state
-from rnn.distributed.faults import end, is_shared
+from rnn.distributed.communicator import end, is_shared
 from rnn.modules.module import kept_modes, wake
 from rnn.training import over_ranks
 from rnn.training.history import History, Step, Validation

@@ -12,8 +12,7 @@ from engine.backends import HOST
 from engine.random import random_state, rows, set_random_state
 from rnn.data.loader import whole_batch
 from rnn.distributed.agreement import check_same, raised, together
-from rnn.distributed.communicator import Communicator
-from rnn.distributed.faults import marked
+from rnn.distributed.communicator import Communicator, marked
 from rnn.distributed.sharing import Share, shared
 from rnn.distributed.sums import choose, summed
 from rnn.models.stacks import detached

@@ -14,7 +14,7 @@ from typing import Any
 from engine.backends import Array
 from engine.random import check_random_state, random_state, set_random_state
 from rnn.distributed.agreement import by_first, together
-from rnn.distributed.faults import is_shared
+from rnn.distributed.communicator import is_shared
 from rnn.modules.module import Module
 from rnn.optim import Optimizer
 from rnn.optim.flat import wide

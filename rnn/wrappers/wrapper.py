@@ -11,8 +11,8 @@ from typing import Any, TypeVar, cast
 from engine import Tensor
 from engine.suggestions import kind_of
 from rnn.cells import Cell
-from rnn.modules.containers import rebuilt
 from rnn.modules.module import Module
+from rnn.modules.tree import rebuilt
 
 M = TypeVar("M", bound=Module)
 

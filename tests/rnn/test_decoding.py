@@ -480,7 +480,7 @@ def test_impossible_indices_are_never_in_a_beam():
         ({"n_best": 9}, "n_best = 9 of a beam of 4; widen it"),
         ({"alpha": -1}, "alpha must be a finite number of at least 0, got -1"),
         ({"alpha": math.inf}, "alpha must be"),
-        ({"end": 4}, "end = 4 for 4 classes"),
+        ({"end": 4}, "end = 4 for 4 classes; expected 0 to 3"),
     ],
 )
 def test_beam_search_refuses(settings, message):

@@ -228,7 +228,7 @@ def test_mistakes():
         rnn.truncated(net, x, kind="chunks", k=3)
     with pytest.raises(ValueError, match="kind 'window' takes k1 and k2, got k"):
         rnn.truncated(net, x, kind="window", k=3)
-    with pytest.raises(ValueError, match="kind 'tail' takes k, got neither"):
+    with pytest.raises(ValueError, match="kind 'tail' takes k, got none of them"):
         rnn.cut_edges(net, T, kind="tail")
     for wrong in (0, -1, 2.5, True):
         with pytest.raises(ValueError, match="expected positive integers, got k="):

@@ -1,22 +1,6 @@
 """Cells with a state that is linear in the one before it: gates see the input, not the state.
 
 Read `gated.py` first, gates on a diagonal; then `spaces.py`, with a complex, fixed diagonal or one
-that is made of the input; `rwkv.py`, which keeps the logarithm of a scale beside a sum. What all
+that is made of the input, and RWKV-4, which keeps the logarithm of a scale beside a sum. What all
 steps have in common, and products with the inputs, leave the scan: they are computed at once.
 """
-
-from rnn.cells.linear.gated import MinGRUCell, MinLSTMCell, QRNNCell, RGLRUCell, SRUCell
-from rnn.cells.linear.rwkv import RWKV4Cell
-from rnn.cells.linear.spaces import LRUCell, MambaCell, S4DCell
-
-__all__ = [
-    "LRUCell",
-    "MambaCell",
-    "MinGRUCell",
-    "MinLSTMCell",
-    "QRNNCell",
-    "RGLRUCell",
-    "RWKV4Cell",
-    "S4DCell",
-    "SRUCell",
-]

@@ -2,21 +2,8 @@
 
 import math
 
-from engine import (
-    Tensor,
-    exp,
-    expm1,
-    linear,
-    log,
-    maximum,
-    no_grad,
-    sigmoid,
-    softplus,
-    split,
-    sqrt,
-    tanh,
-    where,
-)
+import engine
+from engine import Tensor, exp, expm1, linear, log, maximum, sigmoid, softplus, split, tanh
 from engine.checks import flag, is_real
 from rnn.cells.base import Cell
 from rnn.modules.module import parameter, positive
@@ -47,7 +34,7 @@ class _MinimalCell(Cell):
 
     def candidate(self, a: Tensor) -> Tensor:
         """Return a as it is, or g(a) of appendix B, which is above 0."""
-        return where(a >= 0, a + 0.5, sigmoid(a)) if self.above_zero else a
+        return engine.where(a >= 0, a + 0.5, sigmoid(a)) if self.above_zero else a
 
 
 class MinGRUCell(_MinimalCell):
@@ -129,7 +116,7 @@ class SRUCell(Cell):
     ) -> None:
         positive(input_size=input_size, hidden_size=hidden_size)
         if not is_real(highway_bias) or not math.isfinite(highway_bias):
-            raise ValueError(f"highway_bias must be a finite number, got {highway_bias!r}")
+            raise ValueError(f"SRUCell: highway_bias must be a finite number, got {highway_bias!r}")
         H, k, half = hidden_size, math.sqrt(3 / input_size), math.sqrt(0.5)
         self.input_size, self.hidden_size = input_size, H
         self.alpha = math.sqrt(1 + 2 * math.exp(highway_bias))
@@ -141,7 +128,7 @@ class SRUCell(Cell):
         if flag("peephole", peephole):
             self.weight_c = parameter((2, H), math.sqrt(3) * half, dtype=dtype)
         self.bias = parameter((2, H), 0.0, dtype=dtype)
-        with no_grad():
+        with engine.no_grad():
             self.bias[1] = float(highway_bias)
             if self.weight_c is not None:
                 self.weight_ih[H:] *= half
@@ -189,7 +176,7 @@ class QRNNCell(Cell):
     ) -> None:
         positive(input_size=input_size, hidden_size=hidden_size)
         if pooling not in GATES:
-            raise ValueError(f"pooling {pooling!r}: expected one of {list(GATES)}")
+            raise ValueError(f"QRNNCell: pooling {pooling!r}: expected one of {list(GATES)}")
         rows, k = len(GATES[pooling]) * hidden_size, (2 * input_size) ** -0.5
         self.input_size, self.hidden_size, self.pooling = input_size, hidden_size, pooling
         self.weight_ih = parameter((rows, input_size), k, dtype=dtype)
@@ -254,6 +241,6 @@ class RGLRUCell(Cell):
         i = sigmoid(linear(u, self.weight_x, self.bias_x))
         log_a = -C * softplus(-self.Lambda) * r
         a = exp(log_a)
-        b = sqrt(maximum(-expm1(2 * log_a), LEAST))
+        b = engine.sqrt(maximum(-expm1(2 * log_a), LEAST))
         h = a * h + b * (i * u)
         return h, h

@@ -101,7 +101,7 @@ def test_ridge_takes_tensors_of_any_leading_axes(device):
     ("x", "y", "penalty", "message"),
     [
         (np.ones((3, 2)), np.ones((4, 1)), 0.0, r"same leading axes, got \(3, 2\) and \(4, 1\)"),
-        (np.ones((0, 2)), np.ones((0, 1)), 0.0, "no examples"),
+        (np.ones((0, 2)), np.ones((0, 1)), 0.0, "at least one example"),
         (np.full((3, 2), np.nan), np.ones((3, 1)), 0.0, "not finite"),
         (np.ones((3, 2)), np.full((3, 1), np.inf), 0.0, "not finite"),
         (np.ones((3, 2)), np.ones((3, 1)), -1.0, "penalty must be a number of at least 0"),

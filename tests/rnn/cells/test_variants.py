@@ -267,7 +267,7 @@ def test_forget_bias_and_other_options():
     assert (cell.bias_ih.numpy()[H : 2 * H] == 1).all()
     assert (cell.bias_hh.numpy()[H : 2 * H] == 0).all()
     assert cell.bias_ih.requires_grad
-    with pytest.raises(ValueError, match="no bias"):
+    with pytest.raises(ValueError, match="bias=False leaves none"):
         rnn.LSTMCell(I, H, forget_bias=1.0, bias=False)
     with pytest.raises(ValueError, match="nonlinearity 'no': expected one of"):
         rnn.IndRNNCell(I, H, nonlinearity="no")
@@ -344,11 +344,11 @@ def test_stacks_and_directions_of_any_cells():
     assert (first.shape, second[1].shape) == ((B, H), (B, 3))
     again, _ = net(x, [(first, second), last])
     assert again.shape == (T, B, O)
-    with pytest.raises(ValueError, match="1 states for 2 layers"):
+    with pytest.raises(ValueError, match="expected 2 states, one a layer, got 1"):
         net(x, [None])
-    with pytest.raises(ValueError, match="inputs of 3 and 4 features"):
+    with pytest.raises(ValueError, match=r"expected cells of one input_size.* got 3 and 4"):
         rnn.Bidirectional(rnn.GRUCell(3, 2), rnn.GRUCell(4, 2))
-    with pytest.raises(ValueError, match="no layers"):
+    with pytest.raises(ValueError, match="Stacked: expected at least one layer"):
         rnn.Stacked([])
 
 
@@ -383,6 +383,17 @@ def test_layers_take_packed_batches():
     np.testing.assert_allclose(rnn.pad_packed(y)[0].numpy(), expected.numpy(), rtol=1e-12)
     for one, other in ((h, h2), (c, c2)):
         np.testing.assert_allclose(one.numpy(), other.numpy(), rtol=1e-12)
+
+
+def test_stacks_read_packed_batches_in_the_order_of_axes_of_their_layers():
+    pair = (rnn.GRUCell(I, 2, dtype=engine.float64) for _ in range(2))
+    net = rnn.Stacked([rnn.Bidirectional(*pair, batch_first=True)])
+    x, lengths = engine.asarray(normal(3, 3, I)), [1, 3, 2]  # as many rows as steps
+    y, [states] = net(rnn.pack_padded(x, lengths, batch_first=True))
+    expected, [finals] = net(x, None, lengths)
+    found = rnn.pad_packed(y, batch_first=True)[0]
+    for own, other in zip((found, *states), (expected, *finals), strict=True):
+        np.testing.assert_allclose(own.numpy(), other.numpy(), rtol=1e-12)
 
 
 def test_packed_batches_of_torch():
@@ -551,7 +562,7 @@ def test_mistakes_of_a_new_user():
     packed = rnn.pack_padded(x, [3, 2])
     with pytest.raises(ValueError, match="a packed batch has its lengths in it"):
         net(packed, None, [1, 1])
-    with pytest.raises(ValueError, match="total_length 2 for 3 steps"):
+    with pytest.raises(ValueError, match=r"total_length of at least 3, .* got 2"):
         rnn.pad_packed(packed, total_length=2)
     with pytest.raises(TypeError, match="expected a floating dtype, got int32"):
         rnn.LSTM(I, H, dtype="int32")

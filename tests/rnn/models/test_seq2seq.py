@@ -812,9 +812,21 @@ def test_tied_weights_are_one_parameter():
             ValueError,
             "attention is over outputs of 6, the encoder's are of 5",
         ),
-        (lambda m: Seq2Seq(m.encoder, m.decoder, start=9, end=1), ValueError, "start = 9 for 9"),
-        (lambda m: Seq2Seq(m.encoder, m.decoder, start=1, end=-1), ValueError, "end = -1"),
-        (lambda m: Seq2Seq(m.encoder, m.decoder, start=1, end=1, pad=9), ValueError, "pad = 9"),
+        (
+            lambda m: Seq2Seq(m.encoder, m.decoder, start=9, end=1),
+            ValueError,
+            "start in 0 to 8, got 9",
+        ),
+        (
+            lambda m: Seq2Seq(m.encoder, m.decoder, start=1, end=-1),
+            ValueError,
+            "end in 0 to 8, got -1",
+        ),
+        (
+            lambda m: Seq2Seq(m.encoder, m.decoder, start=1, end=1, pad=9),
+            ValueError,
+            "pad in 0 to 8, got 9",
+        ),
         (lambda m: Captioner(3, m.decoder, start=1, end=1), ValueError, "one vector is nothing"),
         (lambda m: Bridge(3, m.decoder.cells)(engine.zeros((2, 4))), ValueError, "F = 3, got"),
         (

@@ -11,7 +11,7 @@ import pytest
 
 import engine
 import rnn
-from rnn.distributed import affine_scan, exchange, run_stretch, sequences, stretch
+from rnn.distributed import affine, affine_scan, run_stretch, sequences, stretch
 from tests import ROOT
 
 COMMUNICATOR, RANK, SIZE = None, 0, 1  # set below, as pytest reads this file for examples
@@ -183,11 +183,11 @@ def check_maps():
         for rank in range(SIZE)[:: -1 if reverse else 1]:
             expected[rank] = state
             state = np.einsum("ijb,jb->ib", P[rank], state) + s[rank]
-        for way in (exchange.incoming, exchange.in_turn):
+        for way in (affine.incoming, affine.in_turn):
             found = way(P[RANK], s[RANK], first, COMMUNICATOR, reverse=reverse)
             np.testing.assert_allclose(found, expected[RANK], rtol=1e-12)
-    assert exchange.is_safe(P[RANK], s[RANK], COMMUNICATOR)
-    assert not exchange.is_safe(P[RANK] * (1 + 1e200 * (RANK == 1)), s[RANK], COMMUNICATOR)
+    assert affine.is_safe(P[RANK], s[RANK], COMMUNICATOR)
+    assert not affine.is_safe(P[RANK] * (1 + 1e200 * (RANK == 1)), s[RANK], COMMUNICATOR)
     print("maps that do not commute", flush=True)
 
 
