@@ -70,13 +70,9 @@ def _of_shape(shape: Shape) -> tuple[str, ...]:
     return (shape.color,)
 
 
+@gc_paused()
 def write(scene: Scene, *, dark: bool = True) -> str:
     """Return the scene as one SVG document, with a style for dark screens unless `dark` is off."""
-    with gc_paused():
-        return _document(scene, dark=dark)
-
-
-def _document(scene: Scene, *, dark: bool) -> str:
     high = height(scene)
     scale = scene.shown / scene.width if scene.shown else 1.0
     head = (
