@@ -13,9 +13,8 @@ import viz
 from rnn.data import Vocabulary
 from rnn.models import CRF, Classifier, LanguageModel, Tagger
 from tests.viz.influences import TEXT, V, made, model
-from viz.influence.pieces import spoken, visible
+from viz.influence.looks import SHADES, shade, spoken, visible
 from viz.influence.scene import headline
-from viz.influence.shades import SHADES, shade
 from viz.labels import figure
 
 
