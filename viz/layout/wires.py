@@ -128,10 +128,7 @@ class _Strings:
         return ((middle, start), (middle, above), (turn, above), (turn, arrives))
 
     def _reaching(self, i: int, way: int, inside: Moved) -> Moved | None:
-        """Return a wire from far on a rail or bar: of one form in all columns, but for its reach.
-
-        None for another wire, and for one that is not so long.
-        """
+        """Return a long wire from a rail or bar, of one form in all columns; None for another."""
         if way not in (wire_kinds.FROM_RAIL, wire_kinds.FROM_BAR):
             return None
         a, form, by = self.model.links[i].source, inside.form, inside.by

@@ -91,10 +91,7 @@ def _left_out(
     *,
     weights: bool | Node,
 ) -> set[Key]:
-    """Return the groups that are not drawn: index arrays and the like say nothing over ops.
-
-    What comes to a cell from outside of it does, and what there is nothing else of.
-    """
+    """Return the groups that are not drawn: index arrays and the like say nothing over ops."""
     kinds = {key: _kind(graph, key, own[0]) for key, own in groups.items() if not own[0].inputs}
     hidden = weights is not True
     found = {key for key, kind in kinds.items()

@@ -188,10 +188,7 @@ def _shape(shape: Shape) -> str:
 
 
 def _wires(wires: Iterable[Wire], *, hovered: bool = False) -> Iterator[str]:
-    """Yield every wire: its line and its head, which begin at one point.
-
-    Where they are `hovered` each has a wide line around it that is not seen, for pointers to meet.
-    """
+    """Yield every wire: its line, its head and, for pointers, an unseen wide line if `hovered`."""
     dress, text = _dress, _text
     for source, target, points, kind, color, wide, dash, _, _, title, _, _, dim in wires:
         way = points if type(points) is Moved else moved(points)
