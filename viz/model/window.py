@@ -63,7 +63,10 @@ class Window:
         notes = []
         blocks = times_of(graph)
         if steps is not None and not any(t in steps for times in blocks.values() for t in times):
-            raise ValueError(f"steps {steps} holds none of the steps that there are")
+            there = ", ".join(_span(times) for times in blocks.values()) or "none"
+            raise ValueError(
+                f"steps {steps} holds none of the steps that there are; give some of t = {there}"
+            )
         for block, times in blocks.items():
             whole = joined and block != next(reversed(blocks))
             for hidden in [times] if whole else _hidden(times, limit, steps):
