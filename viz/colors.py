@@ -8,10 +8,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from viz.axes import Axis
-from viz.style import BROKEN
-
-RGB = tuple[int, int, int]
-Ramp = tuple[RGB, ...]
+from viz.dark import rgb
+from viz.style import BROKEN, Ramp, mixed
 
 BLUES: Ramp = ((255, 255, 255), (198, 219, 239), (107, 160, 208), (33, 96, 165), (8, 40, 92))
 REDS: Ramp = ((255, 255, 255), (252, 212, 196), (244, 142, 112), (205, 52, 40), (110, 8, 16))
@@ -110,17 +108,9 @@ def round_above(value: float) -> float:
     return next((k * head for k in (1.0, 2.0, 5.0) if k * head >= value), 10.0 * head)
 
 
-def mixed(ramp: Ramp, share: float) -> str:
-    """Return the colour at a share of the way along a ramp."""
-    place = min(max(share, 0.0), 1.0) * (len(ramp) - 1)
-    i = min(int(place), len(ramp) - 2)
-    rgb = (round(a + (b - a) * (place - i)) for a, b in zip(ramp[i], ramp[i + 1], strict=True))
-    return "#" + "".join(f"{c:02x}" for c in rgb)
-
-
 def ink_on(color: str) -> str:
     """Return black or white: the one that is read better on a colour."""
-    r, g, b = _rgb(color)
+    r, g, b = rgb(color)
     return "#202124" if 0.299 * r + 0.587 * g + 0.114 * b > 140 else "#ffffff"
 
 
@@ -131,8 +121,4 @@ def shades(ramp: Ramp, n: int, start: float = 0.25) -> list[str]:
 
 def paler(color: str) -> str:
     """Return a colour with three quarters of white in it."""
-    return mixed((_rgb(color), (255, 255, 255)), 0.75)
-
-
-def _rgb(color: str) -> RGB:
-    return int(color[1:3], 16), int(color[3:5], 16), int(color[5:7], 16)
+    return mixed((rgb(color), (255, 255, 255)), 0.75)

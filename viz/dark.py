@@ -52,11 +52,11 @@ def dark(color: str) -> str:
     a, b = a, b - 0.005  # paper and ink lean a little toward blue
     for _ in range(40):  # less and less colour until the screen can show it
         lms = [c**3 for c in _times(FROM_LAB, (lightness, a, b))]
-        rgb = _times(FROM_LMS, lms)
-        if all(-1e-3 <= c <= 1 + 1e-3 for c in rgb):
+        light = _times(FROM_LMS, lms)
+        if all(-1e-3 <= c <= 1 + 1e-3 for c in light):
             break
         a, b = 0.93 * a, 0.93 * b
-    return "#" + "".join(f"{round(255 * _gamma(min(max(c, 0.0), 1.0))):02x}" for c in rgb)
+    return "#" + "".join(f"{round(255 * _gamma(min(max(c, 0.0), 1.0))):02x}" for c in light)
 
 
 def night(colors: Iterable[str], within: str) -> str:
@@ -93,9 +93,14 @@ def rules(colors: Iterable[str], within: str) -> str:
 
 def linear(color: str) -> list[float]:
     """Return red, green and blue of ``#rrggbb`` or ``#rgb`` as amounts of light from 0 to 1."""
-    digits = color[1:] if len(color) == 7 else "".join(2 * c for c in color[1:])
-    parts = (int(digits[i : i + 2], 16) / 255 for i in (0, 2, 4))
+    parts = (part / 255 for part in rgb(color))
     return [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts]
+
+
+def rgb(color: str) -> tuple[int, int, int]:
+    """Return red, green and blue of ``#rrggbb`` or ``#rgb``, each from 0 to 255."""
+    digits = color[1:] if len(color) == 7 else "".join(2 * c for c in color[1:])
+    return int(digits[:2], 16), int(digits[2:4], 16), int(digits[4:], 16)
 
 
 def _gamma(light: float) -> float:

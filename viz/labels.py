@@ -49,19 +49,13 @@ def number(value: float) -> str:
 
 @lru_cache(maxsize=4096)
 def _number(value: float) -> str:
-    if not math.isfinite(value):
-        return "NaN" if math.isnan(value) else "inf" if value > 0 else "−inf"
-    if 1e-3 <= abs(value) < 10:
-        return f"{value:.2g}".replace("-", "−")
-    if 10 <= abs(value) < 999.5:
-        return f"{value:.0f}".replace("-", "−")
-    head, exponent = f"{value:.1e}".split("e")
-    head = head.removesuffix(".0")
-    return f"{'' if head == '1' else f'{head}×'}10{superscript(int(exponent))}".replace("-", "−")
+    return figure(value, 2, plain=1e-3 <= abs(value) < 999.5)
 
 
-def figure(value: float, digits: int = 3) -> str:
+def figure(value: float, digits: int = 3, *, plain: bool | None = None) -> str:
     """Return a number to so many digits as people write it: 0.583, 1,234, 1.23×10⁻⁵.
+
+    It is `plain`, without a power of ten, from 0.0001 up to a million where that is not said.
 
     >>> [figure(v) for v in (0.58279, 1234.4, -0.0000123456, 3e9)]
     ['0.583', '1,234', '−1.23×10⁻⁵', '3×10⁹']
@@ -69,7 +63,9 @@ def figure(value: float, digits: int = 3) -> str:
     if not math.isfinite(value):
         return "NaN" if math.isnan(value) else "inf" if value > 0 else "−inf"
     head, exponent = f"{value:.{digits - 1}e}".split("e")
-    if value == 0 or -4 <= int(exponent) < 6:
+    if plain is None:
+        plain = value == 0 or -4 <= int(exponent) < 6
+    if plain:
         places = max(digits - 1 - int(exponent), 0)
         text = f"{value:,.{places}f}"
         text = text.rstrip("0").rstrip(".") if places else text

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from viz.labels import number
 from viz.scene import Swatch
 
+Ramp = tuple[tuple[int, int, int], ...]  # colours in order, as red, green and blue
+
 FORWARD = "#2b6cb0"
 TIME = "#134e8a"
 AFFINE = "#0b7a53"
@@ -78,13 +80,19 @@ class Scale:
 
     def color(self, norm: float) -> str:
         """Return the shade of a norm: dark at the top, light at the end of the scale."""
-        share = 1 - min(max(self.below(norm) / DECADES, 0.0), 1.0)
-        rgb = (round(a + (b - a) * share) for a, b in zip(LIGHT, DARK, strict=True))
-        return "#" + "".join(f"{c:02x}" for c in rgb)
+        return mixed((LIGHT, DARK), 1 - self.below(norm) / DECADES)
 
     def dash(self, norm: float) -> str:
         """Return the dash of a norm: dots for what lies below the scale."""
         return DOTS if self.below(norm) > DECADES + 1e-9 else ""
+
+
+def mixed(ramp: Ramp, share: float) -> str:
+    """Return the colour at a share of the way along a ramp."""
+    place = min(max(share, 0.0), 1.0) * (len(ramp) - 1)
+    i = min(int(place), len(ramp) - 2)
+    rgb = (round(a + (b - a) * (place - i)) for a, b in zip(ramp[i], ramp[i + 1], strict=True))
+    return "#" + "".join(f"{c:02x}" for c in rgb)
 
 
 def backward_line(norm: float, scale: Scale, full: float = FULL) -> tuple[str, float, str, str]:

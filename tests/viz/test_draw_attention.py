@@ -233,7 +233,7 @@ def test_what_was_not_computed_is_refused(given):
 
 def test_mistakes():
     loss, _ = looking()
-    with pytest.raises(IndexError, match="row 3 of a batch of 3"):
+    with pytest.raises(IndexError, match="row 3 of a batch of 3; give one from 0 to 2"):
         viz.draw_attention(loss, row=3)
     with pytest.raises(ValueError, match="no attention is recorded here: no softmax in a step"):
         viz.draw_attention(engine.softmax(engine.ones(3, requires_grad=True)))

@@ -13,9 +13,8 @@ import viz
 from rnn.data import Vocabulary
 from rnn.models import CRF, Classifier, LanguageModel, Tagger
 from tests.viz.influences import TEXT, V, made, model
-from viz.influence.pieces import spoken, visible
+from viz.influence.looks import SHADES, shade, spoken, visible
 from viz.influence.scene import headline
-from viz.influence.shades import SHADES, shade
 from viz.labels import figure
 
 
@@ -115,7 +114,7 @@ def test_what_does_not_fit_is_refused():
     net = model()
     with pytest.raises(ValueError, match="the text has no tokens"):
         viz.draw_influence(net, "", vocabulary=V)
-    with pytest.raises(IndexError, match="t = 18 lies outside of a text of 18 tokens"):
+    with pytest.raises(IndexError, match="outside of a text of 18 tokens; give one from -18 to 17"):
         viz.draw_influence(net, TEXT, 18, vocabulary=V)
     with pytest.raises(TypeError, match="t must be a whole number"):
         viz.draw_influence(net, TEXT, 1.5, vocabulary=V)

@@ -333,7 +333,7 @@ def test_what_cannot_be_drawn_is_refused_by_name():
         viz.draw_gradients(loss, level="module")
     with pytest.raises(ValueError, match="max_steps must be at least 1, got 0"):
         viz.draw_unrolled(loss, max_steps=0)
-    with pytest.raises(ValueError, match=r"steps range\(5, 9\) holds none of the steps"):
+    with pytest.raises(ValueError, match=r"range\(5, 9\) holds none .* give some of t = 0 … 2"):
         viz.draw_gradients(loss, steps=range(5, 9))
     with pytest.raises(ValueError, match="depends on nothing that requires a gradient"):
         viz.draw_gradients(engine.sum(CASES["constants"]()))

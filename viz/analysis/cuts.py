@@ -139,10 +139,8 @@ def _checked(cuts: Any) -> list[CutLike]:
 
 
 def _state(node: Node) -> str:
-    """Return the name of the state that a node carries from step to step; empty for none.
-
-    Where rows end early the state goes through a choice, which is no equation of the cell.
-    """
+    """Return the name of the state that a node carries from step to step; empty for none."""
+    # Where rows end early the state goes through a choice, which is no equation of the cell.
     for own in (node, *(x.node for x in node.inputs if isinstance(x, Tensor))):
         if (name := own.scope.labels.get("state")) is not None:
             return str(name)

@@ -74,10 +74,7 @@ def _measure_all(model: Model, graph: Graph) -> None:
 
 
 def _told_apart(links: list[Link], members: list[Node]) -> list[Link]:
-    """Return the edges of which Jacobians tell: not two that bring one value into one op.
-
-    Those are told apart by their slot where each number of the op is computed by itself.
-    """
+    """Return the edges of which Jacobians tell: two of one value only where their slots differ."""
     if members[0].op.kind == "elementwise" or _rearranges(members[0]):
         return links
     brought = Counter(node for link in links for node in link.sources)
@@ -92,11 +89,7 @@ def _rearranges(node: Node) -> bool:
 
 
 def _by_itself(node: Node, link: Link, *, by_slot: bool) -> bool:
-    """Write the norm of an edge into a box of one op that tells it, however many numbers it has.
-
-    That is 1 for an op that puts what it reads elsewhere, as a stack of all steps, and the largest
-    of all slopes for one that works on each number by itself. Returns whether it was written.
-    """
+    """Write the norm where the op tells it: 1 for one that moves numbers, or the largest slope."""
     read = {k: x.node for k, x in enumerate(node.inputs)
             if isinstance(x, Tensor) and x.size and x.node in link.sources}  # fmt: skip
     slots = [link.slot] if by_slot and link.slot in read else list(read)
@@ -109,11 +102,7 @@ def _by_itself(node: Node, link: Link, *, by_slot: bool) -> bool:
 
 
 def _largest_slope(node: Node, slots: list[int]) -> Any:
-    """Return the largest slope of an elementwise op by what it reads in slots, all of them one.
-
-    It is an array without axes, where the values are. None where that is no float, or spread over
-    axes that it does not have.
-    """
+    """Return the largest slope of an elementwise op by one input; None if it is broadcast."""
     x = node.inputs[slots[0]]
     if not isinstance(x, Tensor) or x.shape != node.shape or not _is_float(x):
         return None

@@ -12,7 +12,7 @@ from engine.derivatives.multi_output import MultiOutput
 from engine.derivatives.norms import Norms
 from viz.model.elements import Item, Model
 from viz.model.links import use_of
-from viz.model.naming import suffix_of
+from viz.model.names import suffix_of
 from viz.model.window import in_order
 
 

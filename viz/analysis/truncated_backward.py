@@ -50,10 +50,7 @@ def truncated_sums(
 def _divided(
     graph: Graph, zones: "_Zones", cuts: Cuts, groups: "list[_Group]", group: Group
 ) -> CutSums:
-    """Return the sums of one loss, followed down to the steps, and there those of each group.
-
-    So what lies over the steps is gone through, and counted, once.
-    """
+    """Return the sums of one loss: what lies over the steps is gone through, and counted, once."""
     if zones.blurred:
         raise ValueError(
             f"draw_truncation: the loss reaches {zones.blurred} besides the steps, so it cannot "

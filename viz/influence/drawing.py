@@ -128,7 +128,10 @@ def influence(
     if follows is None:  # is there a logit for each token? then they are those of a language model
         follows = names is None and len(vocabulary) == V
     if follows and len(vocabulary) > V:
-        raise ValueError(f"{NAME}: {V} logits for a vocabulary of {len(vocabulary)} tokens")
+        raise ValueError(
+            f"{NAME}: {V} logits for a vocabulary of {len(vocabulary)} tokens; give the vocabulary "
+            "of the model, or follows=False where its logits are no tokens"
+        )
     name = vocabulary.token if follows or (names is None and len(vocabulary) == V) else str
     if names is not None:
         check_names(NAME, "logits", names, V)
@@ -153,7 +156,9 @@ def _position(t: int | None, T: int) -> int:
     if not is_whole(t):
         raise TypeError(f"{NAME}: t must be a whole number, got {t!r}")
     if not -T <= t < T:
-        raise IndexError(f"{NAME}: t = {t} lies outside of a text of {T} tokens")
+        raise IndexError(
+            f"{NAME}: t = {t} lies outside of a text of {T} tokens; give one from {-T} to {T - 1}"
+        )
     return int(t) % T
 
 

@@ -105,7 +105,10 @@ def _checked(logits: Any, leaves: list[Tensor], T: int) -> Reading:
             "give embedding=, the module that reads each of them once"
         )
     if not logits.requires_grad:
-        raise ValueError(f"{NAME}: the logits do not depend on what the embedding returns")
+        raise ValueError(
+            f"{NAME}: the logits do not depend on what the embedding returns; give embedding=, the "
+            "module that they are computed from"
+        )
     return Reading(leaves, logits, logits.numpy()[:, 0].astype("float64"))
 
 

@@ -1,6 +1,6 @@
 """The page of an influence: a text in which the reader chooses t, in one file that fetches nothing.
 
-Above pieces, shades and the sentences of `scene.py`; style sheet and script are in `assets/`.
+Above `looks.py` and the sentences of `scene.py`; style sheet and script are in `assets/`.
 """
 
 import base64
@@ -14,10 +14,9 @@ from importlib.resources import files
 from string import Template
 
 from viz.dark import dark
+from viz.influence.looks import DECADES, SHADES, STEPS, ink, shade, spoken, visible
 from viz.influence.norms import Influence
-from viz.influence.pieces import spoken, visible
 from viz.influence.scene import exact, headline, named
-from viz.influence.shades import DECADES, SHADES, STEPS, ink, shade
 from viz.labels import clean, count, figure, number
 
 

@@ -1,6 +1,6 @@
 """The picture of an influence at one t: the text in lines, its shades, their scale.
 
-Above pieces and shades, below `drawing.py`.
+Above `looks.py`, below `drawing.py`.
 """
 
 import math
@@ -8,10 +8,9 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from viz.charts.parts import GREY, INK, RULE
+from viz.influence import looks
+from viz.influence.looks import ink, shade, spoken, visible
 from viz.influence.norms import Influence
-from viz.influence.pieces import spoken, visible
-from viz.influence.shades import BROKEN as ODD
-from viz.influence.shades import DECADES, FAINT, LOST, SHADES, STEPS, ZERO, ink, shade
 from viz.labels import count, counted, figure, number, width, wrapped
 from viz.scene import Line, Rect, Scene, Shape, Words
 from viz.style import BROKEN, FORWARD
@@ -20,6 +19,8 @@ SIDE, TOP = 20.0, 66.0  # pixels around the text
 SIZES = (22.0, 17.0, 14.0, 12.0)  # of the letters: the largest that takes at most `LINES` lines
 LINES = 14
 REACH = 0.01  # how much of the largest norm still counts as looked at
+FILLS: dict[int | str, str] = {**dict(enumerate(looks.SHADES)), looks.BROKEN: BROKEN}
+DOTTED = looks.SHADES[looks.STEPS // 3]  # under what is faint
 SILENT = "#80868b"  # ink of a token that has no influence
 BAR = 14.0  # pixels of the scale for each shade
 LEAST = 680.0  # pixels: what the scale of shades needs
@@ -103,11 +104,11 @@ def notes(found: Influence, t: int) -> Iterator[str]:
     """Yield what must be said under the picture."""
     norms = found.norms[found.times.index(t)]
     tones = {shade(v, found.largest, later=k > t) for k, v in enumerate(norms)}
-    if ZERO in tones:
+    if looks.ZERO in tones:
         yield "grey: after t, exactly zero"
-    if tones & {FAINT, LOST}:
+    if tones & {looks.FAINT, looks.LOST}:
         yield "dotted: under a millionth of the largest"
-    if LOST in tones:
+    if looks.LOST in tones:
         yield f"dotted and grey: 0, or under {figure(found.smallest, 4)}, the least of its dtype"
     if len(found.times) < len(found.pieces):
         yield (
@@ -165,18 +166,18 @@ def _token(
     """Yield a token on its shade."""
     norm, label = found.norms[found.times.index(t)][k], visible(found.pieces[k])
     tone = shade(norm, found.largest, later=k > t)
-    fill = SHADES[tone] if isinstance(tone, int) else BROKEN if tone == ODD else "#ffffff"
+    fill = FILLS.get(tone, "#ffffff")
     edge = RULE if not label or found.unit == "token" else ""
     title = f"k = {k}, {spoken(found.pieces[k])}: {exact(norm, tone, found)}"
     inset = 1.0 if not label else 0.0  # a space is a box of its own
     yield Rect(place.x + inset, place.y + 2 * inset, place.w - 2 * inset, high - 2 - 4 * inset,
                fill, edge, title)  # fmt: skip
     if label:
-        color = SILENT if tone in (ZERO, LOST) else ink(fill)
+        color = SILENT if tone in (looks.ZERO, looks.LOST) else ink(fill)
         yield Words(place.x + place.w / 2, _foot(place, size, high), label, size, color)
-    if tone in (FAINT, LOST):
+    if tone in (looks.FAINT, looks.LOST):
         y = place.y + high - 3
-        yield Line(((place.x + 2, y), (place.x + place.w - 2, y)), SHADES[STEPS // 3], 1.3, "1.5 2")
+        yield Line(((place.x + 2, y), (place.x + place.w - 2, y)), DOTTED, 1.3, "1.5 2")
 
 
 def _foot(place: Place, size: float, high: float) -> float:
@@ -185,9 +186,9 @@ def _foot(place: Place, size: float, high: float) -> float:
 
 def exact(norm: float, tone: int | str, found: Influence) -> str:
     """Return a norm in full."""
-    if tone == ZERO:
+    if tone == looks.ZERO:
         return "0: it comes later"
-    return f"0, or under {figure(found.smallest, 4)}" if tone == LOST else figure(norm, 4)
+    return f"0, or under {figure(found.smallest, 4)}" if tone == looks.LOST else figure(norm, 4)
 
 
 def _marks(
@@ -215,10 +216,10 @@ def _scale(found: Influence, y: float) -> Iterator[Shape]:
     """Yield the scale of shades from the largest downward, a number at each decade."""
     if not found.largest:
         return
-    for i, fill in enumerate(SHADES):
+    for i, fill in enumerate(looks.SHADES):
         yield Rect(SIDE + 160 + BAR * i, y - 10, BAR, 12, fill)
     yield Words(SIDE, y, "norm, by decades (log)", 11, INK, "start")
-    for decade in range(DECADES + 1):
+    for decade in range(looks.DECADES + 1):
         x = SIDE + 160 + BAR * (4 * decade + 0.5)
-        yield Words(x, y + 15, number(found.largest * 10.0 ** (decade - DECADES)), 10, GREY)
-    yield Words(SIDE + 172 + BAR * len(SHADES), y, "the largest of all t", 11, INK, "start")
+        yield Words(x, y + 15, number(found.largest * 10.0 ** (decade - looks.DECADES)), 10, GREY)
+    yield Words(SIDE + 172 + BAR * len(looks.SHADES), y, "the largest of all t", 11, INK, "start")

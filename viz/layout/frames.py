@@ -107,11 +107,8 @@ def _spread(
     zone: int,
     aside: int,
 ) -> tuple[list[int], dict[int, int]]:
-    """Return where slots and gutters begin, the end of all last, and the middles of the slots.
-
-    Boxes of one row stand apart; those of two slots may reach past each other in different rows
-    where no wire runs between the slots.
-    """
+    """Return where slots and gutters begin, the end of all last, and the middles of the slots."""
+    # Without a wire between two slots their boxes may reach past each other in different rows.
     left = [0] * (2 * count + 2)
     middles: dict[int, int] = {}
     ends: dict[int, int] = {}  # how far each row reaches

@@ -91,10 +91,7 @@ def measured(
 
 
 def _over_rail(model: Model, grid: Grid, frames: list[Frame], zone: int) -> int:
-    """Return how far what stands before the steps may reach over the boxes of the rail.
-
-    That is all of it, the bars in their `zone` too, where no wire joins it to the rail.
-    """
+    """Return how far all before the steps may reach over the rail, where no wire joins the two."""
     of, first = grid.columns.of, grid.columns.first
     ends = {(of[link.source], of[link.target]) for link in model.links}
     if any(a == RAIL and 0 <= b < first for a, b in ends):

@@ -46,12 +46,11 @@ class Tracks:
 class Wiring:
     """The wires of all columns of one shape.
 
-    `routes` are those of the links at home there, in order, `exits` those of the links that leave.
-    `ports[p]` are the nets that enter the box at position p from below, from left to right.
+    `routes` are those of the links at home there, in order. `ports[p]` are the nets that enter the
+    box at position p from below, from left to right.
     """
 
     routes: list[Route]
-    exits: list[Route]
     channels: Tracks
     gutters: Tracks
     ports: dict[int, list[Net]]
@@ -81,7 +80,8 @@ class _Sketch:
         self.gutters: Spans = defaultdict(dict)
         self.far: dict[int, int] = {}
         self.routes = [self._at_home(i) for i in grid.home[c]]
-        self.exits = [self._exit(i) for i in grid.leaving[c]]
+        for i in grid.leaving[c]:
+            self._leave(i)
 
     def net(self, kind: str, i: int, number: int) -> Net:
         """Return the net of a link; a twin has one of its own."""
@@ -155,24 +155,17 @@ class _Sketch:
         _span(self.gutters[gutter], net, ra + 1, bar)
         return Route(net, ra + 1, gutter, bar)
 
-    def _exit(self, i: int) -> Route:
-        """Return the part of a wire that lies in the column that it leaves."""
-        link, way, grid = self.links[i], self.grid.way[i], self.grid
-        a = link.source
-        up, x, p = grid.row[a] + 1, self._x(a), grid.position[a]
+    def _leave(self, i: int) -> None:
+        """Note what a wire spans in the column that it leaves."""
+        a, way, grid = self.links[i].source, self.grid.way[i], self.grid
         if i in grid.straight:
-            return Route(("side", 0), up, None, up, side=True)
-        if way == wire_kinds.BACK:
-            net = self.net("left", i, p)
-            _span(self.channels[up], net, x, -1)
-            return Route(net, up, None, up)
-        net = self.net("from", i, p)
-        if way == wire_kinds.NEXT:
-            _span(self.channels[up], net, x, self.end + 1)
-            return Route(net, up, None, up)
-        _span(self.channels[up], net, x, self.end)
-        _span(self.gutters[self.end], net, up, self.top)
-        return Route(net, up, self.end, self.top)
+            return
+        end = {wire_kinds.BACK: -1, wire_kinds.NEXT: self.end + 1}.get(way, self.end)
+        net = self.net("left" if way == wire_kinds.BACK else "from", i, grid.position[a])
+        up = grid.row[a] + 1
+        _span(self.channels[up], net, self._x(a), end)
+        if end == self.end:
+            _span(self.gutters[end], net, up, self.top)
 
     def packed(self, right: dict[int, int], left: dict[int, int]) -> Wiring:
         """Return the wiring, with a track for each net."""
@@ -187,7 +180,7 @@ class _Sketch:
             channels.count[k] = first + _pack(inner, channels.of, k, first)
         for g, nets in self.gutters.items():
             gutters.count[g] = _pack(nets, gutters.of, g, 0)
-        return Wiring(self.routes, self.exits, channels, gutters, self._ports())
+        return Wiring(self.routes, channels, gutters, self._ports())
 
     def _ports(self) -> dict[int, list[Net]]:
         found: dict[int, dict[Net, float]] = defaultdict(dict)

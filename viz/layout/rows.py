@@ -74,10 +74,7 @@ def _pattern(model: Model, of: list[int], signature: list[int]) -> set[tuple[int
 
 
 def _lanes(model: Model, of: list[int], signature: list[int]) -> set[tuple[int, int]]:
-    """Return edges that put one lane above another, where cells of one layer have several.
-
-    What runs backward in time stands above what runs forward, a cell's second call above its first.
-    """
+    """Return edges that put backward in time above forward, a second call above the first."""
     if not any(item.direction == "reverse" or item.call for item in model.items):
         return set()
     lanes: dict[Any, dict[int, None]] = defaultdict(dict)
@@ -106,10 +103,7 @@ def _lanes(model: Model, of: list[int], signature: list[int]) -> set[tuple[int, 
 
 
 def _levels(edges: set[tuple[int, int]], wished: set[tuple[int, int]]) -> dict[int, int] | None:
-    """Return the longest path to each end of an edge, wished edges too where they make no circle.
-
-    None where the edges themselves make one.
-    """
+    """Return the longest path to each end, with wished edges if that is no circle; None for one."""
     found = _longest(edges | wished) if wished else None
     return _longest(edges) if found is None else found
 

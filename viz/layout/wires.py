@@ -16,6 +16,7 @@ from viz.model.elements import Model
 from viz.moved import Form, Moved, form_of, moved
 
 LEAD = 40  # of the level stretch before the form of a wire: longer than corners and heads
+INNER = frozenset({wire_kinds.LOCAL, wire_kinds.NEXT, wire_kinds.BACK})  # no stretch lies outside
 Points = tuple[tuple[int, int], ...]
 
 
@@ -51,7 +52,7 @@ class _Strings:
             for i, form in zip(home, made[around], strict=True):
                 wires[i] = Moved(form, x)
         for i, way in enumerate(grid.way):
-            if way in OPEN:
+            if way not in INNER:
                 wires[i] = self._reaching(i, way, wires[i]) or moved(self._closed(i, way, wires[i]))
         return wires
 
@@ -82,7 +83,7 @@ class _Strings:
             return straightened(((middle, start), (middle, below), *last))
         turn = frame.gutter(r.gutter, r.net)
         last = ((turn, below), *last)
-        if way in OPEN:  # the first stretches come later
+        if way not in INNER:  # the first stretches come later
             return last
         middle, start = self._top(a, c)
         above = self._above(i, a, r.up, "left" if way == wire_kinds.BACK else "from")
@@ -127,10 +128,7 @@ class _Strings:
         return ((middle, start), (middle, above), (turn, above), (turn, arrives))
 
     def _reaching(self, i: int, way: int, inside: Moved) -> Moved | None:
-        """Return a wire from far on a rail or bar: of one form in all columns, but for its reach.
-
-        None for another wire, and for one that is not so long.
-        """
+        """Return a long wire from a rail or bar, of one form in all columns; None for another."""
         if way not in (wire_kinds.FROM_RAIL, wire_kinds.FROM_BAR):
             return None
         a, form, by = self.model.links[i].source, inside.form, inside.by
@@ -189,21 +187,6 @@ class _Strings:
             return straightened(((ax + aw, y), (zone, y), (zone, arrives), (bx, arrives)))
         y = ay + ah // 4
         return straightened(((ax, y), (zone, y), (zone, arrives), (bx, arrives)))
-
-
-OPEN = frozenset(
-    {
-        wire_kinds.FROM_RAIL,
-        wire_kinds.FROM_BAR,
-        wire_kinds.TO_BAR,
-        wire_kinds.BAR_END,
-        wire_kinds.TO_END,
-        wire_kinds.FAR,
-        wire_kinds.GATHERED,
-        wire_kinds.FAN,
-        wire_kinds.ASIDE,
-    }
-)
 
 
 @lru_cache(maxsize=4096)

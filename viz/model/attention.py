@@ -50,7 +50,10 @@ def attentions(graph: Graph, *, row: int | None = None) -> list[Attention]:
         key = (node.scope.path, *name, calls)
         rows[key] = values.shape[0]
         if row is not None and not 0 <= row < rows[key]:
-            raise IndexError(f"attention: row {row} of a batch of {rows[key]}")
+            last = rows[key] - 1
+            raise IndexError(
+                f"attention: row {row} of a batch of {last + 1}; give one from 0 to {last}"
+            )
         own = values.mean(axis=0) if row is None else values[row]
         times = [source.scope.labels["t"] for source in sources]
         found.setdefault(key, {})[labels["t"]] = dict(zip(times, own.tolist(), strict=True))

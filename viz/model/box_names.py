@@ -8,7 +8,7 @@ import networkx as nx
 
 from viz.model.inputs import INITIAL
 from viz.model.leaves import LAYER, typed_name
-from viz.model.naming import TIMED, once, suffix_of, unique, unknown
+from viz.model.names import TIMED, once, suffix_of, unique, unknown
 
 
 def box(graph: nx.MultiDiGraph, what: Any) -> Hashable:

@@ -114,15 +114,11 @@ def _by_equation(graph: Graph, calls: Mapping[Node, int]) -> dict[Node, Key]:
 
 
 def _without_cycles(graph: Graph, keys: dict[Node, Key]) -> dict[Node, Key]:
-    """Take groups apart that would run in a circle: a module called twice without a time step.
-
-    Ops outside of modules, as between the layers of a stack, are only told apart by their order.
-    Circles through time (dt != 0) are what a rolled picture shows, so they stay.
-    """
+    """Take groups apart that would run in a circle within a step: a module called twice in it."""
     if not (circular := _circular(graph, keys)):
         return keys
     order: Counter[Hashable] = Counter()
-    told = dict(keys)
+    told = dict(keys)  # only their order tells ops between the layers of a stack apart
     for node in graph.nodes:
         if keys[node] in circular and node.inputs and not node.scope.path:
             place = keys[node], node.scope.labels.get("t")
@@ -162,10 +158,7 @@ def _same_inputs(graph: Graph, gone: dict[Node, Key]) -> dict[Node, Key]:
 def _leaf_sets(
     graph: Graph, keys: dict[Node, Key], states: Collection[Node], *, folded: bool
 ) -> dict[Node, Key]:
-    """Let leaves that feed the same boxes share one: the weights of a cell, its initial states.
-
-    Rolled up its inputs do too.
-    """
+    """Let leaves that feed the same boxes share one: weights, initial states, inputs if folded."""
     taken = given_leaves(graph) if folded else {}
     users: dict[Node, dict[Key, None]] = {}
     for source, target, _ in graph.leaf_edges:

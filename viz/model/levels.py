@@ -69,8 +69,8 @@ def build(
         item.call = calls.get(own[0], 0)
     model = Model(level, items, [], member, calls)
     if level == "op":
-        _label_leaves(model, told_apart(graph))
-        _label_initial_states(model, initial_names(graph))
+        # A state that is trained keeps its name as a parameter.
+        _label_leaves(model, initial_names(graph) | told_apart(graph))
     else:
         label_inputs(graph, model, given, states)
         _label_parameters(graph, model, leaf_names(graph))
@@ -91,10 +91,7 @@ def _left_out(
     *,
     weights: bool | Node,
 ) -> set[Key]:
-    """Return the groups that are not drawn: index arrays and the like say nothing over ops.
-
-    What comes to a cell from outside of it does, and what there is nothing else of.
-    """
+    """Return the groups that are not drawn: index arrays and the like say nothing over ops."""
     kinds = {key: _kind(graph, key, own[0]) for key, own in groups.items() if not own[0].inputs}
     hidden = weights is not True
     found = {key for key, kind in kinds.items()
@@ -200,18 +197,10 @@ def _common(names: list[str]) -> str:
 
 
 def _label_leaves(model: Model, names: dict[Node, str]) -> None:
-    """Call parameters by their names."""
+    """Call leaves by their names, where a box is not of several."""
     for node, name in names.items():
-        item = model.items[model.member[node]] if node in model.member else None
-        if item is not None and item.kind == "parameter":
-            item.label, item.full = short(name), name
-
-
-def _label_initial_states(model: Model, names: dict[Node, str]) -> None:
-    """Call the states before the first step so that no state after a step is called the same."""
-    for node, name in names.items():
-        item = model.items[model.member[node]] if node in model.member else None
-        if item is not None and item.kind == "input" and item.members == 1:
+        if node in model.member and model.items[model.member[node]].kind != "gap":
+            item = model.items[model.member[node]]
             item.label, item.full = short(name), name
 
 

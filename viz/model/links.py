@@ -8,7 +8,7 @@ from typing import Any
 
 from engine import Graph, Node, Tensor
 from viz.model.elements import Link, Model
-from viz.model.window import in_order
+from viz.model.window import times_of
 
 
 def add_links(graph: Graph, model: Model) -> None:
@@ -61,16 +61,11 @@ def use_of(model: Model, node: Node, slot: int) -> Hashable:
 
 def _ranks(graph: Graph) -> dict[Any, int]:
     """Return the place of each step among those of its block, where times are no numbers."""
-    times: dict[Any, dict[Any, None]] = {}
-    for node in graph.nodes:
-        labels = node.scope.labels
-        if "t" in labels:
-            times.setdefault(labels.get("block"), {})[labels["t"]] = None
     return {
         (block, t): rank
-        for block, own in times.items()
-        if not all(isinstance(t, int | float) for t in own)
-        for rank, t in enumerate(in_order(own))
+        for block, times in times_of(graph).items()
+        if not all(isinstance(t, int | float) for t in times)
+        for rank, t in enumerate(times)
     }
 
 

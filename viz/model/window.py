@@ -61,9 +61,12 @@ class Window:
             raise ValueError(f"max_steps must be at least 1, got {limit}")
         gaps: dict[tuple[Block, Any], tuple[Block, int]] = {}
         notes = []
-        blocks = _times(graph)
+        blocks = times_of(graph)
         if steps is not None and not any(t in steps for times in blocks.values() for t in times):
-            raise ValueError(f"steps {steps} holds none of the steps that there are")
+            there = ", ".join(_span(times) for times in blocks.values()) or "none"
+            raise ValueError(
+                f"steps {steps} holds none of the steps that there are; give some of t = {there}"
+            )
         for block, times in blocks.items():
             whole = joined and block != next(reversed(blocks))
             for hidden in [times] if whole else _hidden(times, limit, steps):
@@ -82,7 +85,7 @@ class Window:
         return self.gaps.get((labels.get("block"), labels.get("t")))
 
 
-def _times(graph: Graph) -> dict[Block, list[Any]]:
+def times_of(graph: Graph) -> dict[Block, list[Any]]:
     """Return the steps of each block, in order."""
     found: dict[Block, dict[Any, None]] = defaultdict(dict)
     last = None

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 
 import networkx as nx
 
-from viz.model.naming import suffix_of
+from viz.model.names import suffix_of
 from viz.story.measuring import Row
 from viz.story.sentence import fate, main_track
 

@@ -6,6 +6,9 @@ a reader asks for less motion, or a program knows no animations, it is that pict
 
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
+
+import networkx as nx
 
 from viz.scene import Scene, Wire
 from viz.writers import svg
@@ -42,22 +45,13 @@ def stages_of(wires: Sequence[Wire]) -> list[int]:
     >>> stages_of([Wire(a, b, way, "backward", "#8e1212") for a, b in ((2, 1), (1, 0), (2, 0))])
     [0, 1, 0]
     """
-    leaving: dict[int, list[int]] = {}
-    waiting: dict[int, int] = {}
-    for wire in wires:
-        leaving.setdefault(wire.source, []).append(wire.target)
-        waiting[wire.target] = waiting.get(wire.target, 0) + 1
-    level = {box: 0 for box in leaving if box not in waiting}
-    ready = list(level)
-    for box in ready:  # grows while it is read
-        for target in leaving.get(box, ()):
-            level[target] = max(level.get(target, 0), level[box] + 1)
-            waiting[target] -= 1
-            if not waiting[target]:
-                ready.append(target)
-    whole = set(ready)
-    last = max(level.values(), default=0)
-    return [level[wire.source] if wire.source in whole else last for wire in wires]
+    level: dict[int, int] = {}
+    with suppress(nx.NetworkXUnfeasible):  # a circle, of which no box is in a generation
+        graph = nx.DiGraph((wire.source, wire.target) for wire in wires)
+        for stage, boxes in enumerate(nx.topological_generations(graph)):
+            level |= dict.fromkeys(boxes, stage)
+    last = max((level[wire.source] + 1 for wire in wires if wire.source in level), default=0)
+    return [level.get(wire.source, last) for wire in wires]
 
 
 def _marked(text: str, wires: Sequence[Wire], stages: Sequence[int]) -> str:

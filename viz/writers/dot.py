@@ -67,10 +67,7 @@ def holds(scene: Scene) -> bool:
 
 
 def _escaped(text: str) -> str:
-    """Return text with nothing in it that DOT would read as its own: quotes, escapes, HTML.
-
-    A line break becomes DOT's own.
-    """
+    """Return text with nothing that DOT would read as its own; a line break becomes DOT's."""
     import graphviz
 
     text = clean(text, lines=True)
@@ -151,11 +148,9 @@ def _font(words: Words) -> str:
 
 
 def _background(scene: Scene, high: float) -> str:
-    """Return what is no node and no edge, in the drawing language of Graphviz (xdot).
-
-    Arrow heads are here: those of Graphviz grow into the boxes where lines are thick.
-    """
+    """Return what is no node and no edge, in the drawing language of Graphviz (xdot)."""
     sheet = ((0.0, 0.0), (scene.width, 0.0), (scene.width, high), (0.0, high))
+    # Arrow heads of Graphviz grow into the boxes where lines are thick.
     heads = (head for wire in scene.wires for _, head in [wire_strokes(wire)])
     parts: list[str] = []
     for mark in (Stroke(sheet, fill="#ffffff"), *backdrop(scene), *heads, *caption(scene)):
@@ -182,10 +177,7 @@ def _stroke(stroke: Stroke, high: float) -> Iterator[str]:
 
 
 def _text(words: Words, high: float) -> Iterator[str]:
-    """Yield a line of text; where it is turned its letters stand below each other, upright.
-
-    There must be one: Graphviz reads nothing after an empty text.
-    """
+    """Yield a line of text, which must not be empty: Graphviz reads nothing after an empty one."""
     yield _said("c", words.color)
     yield f"F {words.size:g} {_counted(BOLD if words.bold else FACE)}"
     side = {"start": -1, "end": 1}.get(words.anchor, 0)

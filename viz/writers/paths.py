@@ -7,7 +7,6 @@ import math
 from functools import lru_cache
 from itertools import pairwise
 from operator import add
-from typing import NamedTuple
 
 from viz.moved import Form
 from viz.writers.primitives import ROUND, arrow, toward
@@ -28,21 +27,6 @@ def drawn(form: Form, wide: float) -> tuple[str, str]:
     return reaching(form, wide, 0, 0)
 
 
-class _Pieces(NamedTuple):
-    """A wire in relative coordinates: its head, then its line, cut where an end that is moved is.
-
-    `tip`, `first` and `last` are the x of the step to the tip and of the end steps of the line; a
-    straight line has one step.
-    """
-
-    tip: float
-    head: str
-    first: float
-    corners: str
-    last: float
-    foot: str
-
-
 def reaching(form: Form, wide: float, start: float, end: float) -> tuple[str, str]:
     """Return the head and the line of a wire as `drawn` does, its ends moved to the right."""
     tip, head, first, corners, last, foot = _pieces(form, wide)
@@ -53,7 +37,8 @@ def reaching(form: Form, wide: float, start: float, end: float) -> tuple[str, st
 
 
 @lru_cache(maxsize=65536)  # wires of different steps are mostly moved copies
-def _pieces(form: Form, wide: float) -> _Pieces:
+def _pieces(form: Form, wide: float) -> tuple[float, str, float, str, float, str]:
+    """Return a wire in relative coordinates, cut behind the x of each step that may be moved."""
     x, y = form.points[0]
     tip, points = arrow(tuple([(px - x, py - y) for px, py in form.points]), wide)
     head = "".join(f"l{digits(bx - ax)} {digits(by - ay)}" for (ax, ay), (bx, by) in pairwise(tip))
@@ -70,5 +55,5 @@ def _pieces(form: Form, wide: float) -> _Pieces:
     feet = [f" {digits(dy)}" for _, dy in steps]
     inner = [f"l{digits(dx)}{foot}" for (dx, _), foot in zip(steps[1:-1], feet[1:-1], strict=True)]
     text = feet[0] + "".join(map(add, corners, [*inner, ""]))
-    return _Pieces(tip[0][0], f" {digits(tip[0][1])}{head}z", steps[0][0], text,
-                   steps[-1][0], feet[-1] if corners else "")  # fmt: skip
+    last = feet[-1] if corners else ""  # a straight line has one step
+    return tip[0][0], f" {digits(tip[0][1])}{head}z", steps[0][0], text, steps[-1][0], last

@@ -7,9 +7,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from viz.dark import rgb
 from viz.labels import FONT, SMALL, width
 from viz.scene import Band, Box, Line, Point, Run, Scene, Shape, Swatch, Wire, Words
-from viz.style import FILLS, SCISSORS
+from viz.style import FILLS, SCISSORS, mixed
 
 INK, FAINT = "#202124", "#5f6368"
 ROUND_BOXES = frozenset({"cell", "module", "pointwise"})
@@ -166,9 +167,7 @@ def pale(color: str) -> str:
     """
     if color == "none":
         return color
-    digits = color[1:] if len(color) == 7 else "".join(2 * c for c in color[1:])
-    parts = (int(digits[i : i + 2], 16) for i in (0, 2, 4))
-    return "#" + "".join(f"{round(255 - (255 - part) * DIM):02x}" for part in parts)
+    return mixed((rgb(color), (255, 255, 255)), 1 - DIM)
 
 
 def shade(color: str, *, dim: bool) -> str:

@@ -70,13 +70,9 @@ def _of_shape(shape: Shape) -> tuple[str, ...]:
     return (shape.color,)
 
 
+@gc_paused()
 def write(scene: Scene, *, dark: bool = True) -> str:
     """Return the scene as one SVG document, with a style for dark screens unless `dark` is off."""
-    with gc_paused():
-        return _document(scene, dark=dark)
-
-
-def _document(scene: Scene, *, dark: bool) -> str:
     high = height(scene)
     scale = scene.shown / scene.width if scene.shown else 1.0
     head = (
@@ -192,10 +188,7 @@ def _shape(shape: Shape) -> str:
 
 
 def _wires(wires: Iterable[Wire], *, hovered: bool = False) -> Iterator[str]:
-    """Yield every wire: its line and its head, which begin at one point.
-
-    Where they are `hovered` each has a wide line around it that is not seen, for pointers to meet.
-    """
+    """Yield every wire: its line, its head and, for pointers, an unseen wide line if `hovered`."""
     dress, text = _dress, _text
     for source, target, points, kind, color, wide, dash, _, _, title, _, _, dim in wires:
         way = points if type(points) is Moved else moved(points)

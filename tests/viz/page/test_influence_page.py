@@ -13,10 +13,10 @@ import viz
 from tests.browser import chromium, visit
 from tests.viz.influences import TEXT, V, made, model
 from viz.influence.drawing import InfluenceDiagram
+from viz.influence.looks import shade
 from viz.influence.norms import Influence
 from viz.influence.page import page
 from viz.influence.scene import headline
-from viz.influence.shades import shade
 from viz.labels import figure
 
 NASTY = "</script><b>\"'&\x00\x1b\u2028$x {x}"
