@@ -286,15 +286,14 @@ def _spread(program: Program) -> frozenset[int]:
 
 def _is_smooth(value: Value) -> bool:
     """Return whether a value is computed number by number, without a choice."""
-    op = value.op
-    choice = op is None or op.degree in ("choice", "maximum") or value.dtype.kind != "f"
-    return op is not None and op.kind == "elementwise" and not choice
+    choice = value.degree in ("choice", "maximum") or value.dtype.kind != "f"
+    return value.kind == "elementwise" and not choice
 
 
 def _is_quick(value: Value, program: Program) -> bool:
     """Return whether a value is a move, a sum or a product of others, number by number."""
     if value.op is None or turned(program, value.position) is not None:
         return False
-    if value.op.kind == "elementwise":
-        return value.op.degree in ("sum", "product", "choice")
+    if value.kind == "elementwise":
+        return value.degree in ("sum", "product", "choice")
     return moves_of(value, program) is not None

@@ -153,18 +153,16 @@ def is_affine(program: Program, states: Collection[int]) -> bool:
     """Return whether the new values of some states are affine in those states together."""
     affine: dict[int, bool] = {}
     for value, depends in _depending(program, states):
-        op = value.op
-        assert op is not None
-        alone = sum(depends) == 1
+        degree, alone = value.degree, sum(depends) == 1
         affine[value.position] = (
             all(affine.get(one, True) for one in value.operands)
             and _is_floating(value, program)
             and (
-                op.degree == "sum"
-                or (op.degree == "product" and alone and not any(depends[2:]))
-                or (op.degree == "product" and op.inputs == 3 and not all(depends[:2]))
-                or (op.degree == "quotient" and depends[0] and alone)
-                or (op.degree == "choice" and not depends[0])
+                degree == "sum"
+                or (degree == "product" and alone and not any(depends[2:]))
+                or (degree == "product" and value.linear and not all(depends[:2]))
+                or (degree == "quotient" and depends[0] and alone)
+                or (degree == "choice" and not depends[0])
             )
         )
     return all(affine.get(program.carry[i], True) for i in states)
@@ -174,20 +172,18 @@ def is_max_plus(program: Program, states: Collection[int]) -> bool:
     """Return whether the new values of some states are maxima of sums: state plus a rest."""
     shifted: dict[int, bool] = {}
     for value, depends in _depending(program, states):
-        op = value.op
-        assert op is not None
         inside = all(shifted.get(one, True) for one in value.operands)
         same = all(program.values[p].shape == value.shape for p in value.operands if p in shifted)
         shifted[value.position] = (
-            inside and same and op.kind == "elementwise" and _is_floating(value, program)
-            and (op.degree == "maximum" or (op.degree == "sum" and _is_shift(value, depends)))
+            inside and same and value.kind == "elementwise" and _is_floating(value, program)
+            and (value.degree == "maximum" or (value.degree == "sum" and _is_shift(value, depends)))
         )  # fmt: skip
     return all(shifted.get(program.carry[i], True) for i in states)
 
 
 def _is_floating(value: Value, program: Program) -> bool:
     """Return whether a degree says something of a value: of floats, however they are chosen."""
-    chosen = value.op is not None and value.op.degree == "choice"
+    chosen = value.degree == "choice"
     kinds = {program.values[p].dtype.kind for p in value.operands[chosen:]}
     return kinds == {"f"} and value.dtype.kind == "f"
 

@@ -55,7 +55,7 @@ def shifts(program: Program) -> Split:
     for group in classified(program):
         if group.kind == SHIFT and reads[program.carry[group.states[0]]] <= set(early):
             early.append(group.states[0])
-    if not any(value.op is not None and value.op.kind == "product" and own and own <= set(early)
+    if not any(value.kind == "product" and own and own <= set(early)
                for value in program.values if (own := reads[value.position])):  # fmt: skip
         raise NotFusableError("no product reads a shift of what is known before")
     cutting = Cutting(program)

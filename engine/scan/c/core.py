@@ -157,7 +157,7 @@ class CCore:
         if role == "packed":
             assert value.op is not None
             weight = batched.get(value.operands[1]).astype(dtype, copy=False)
-            return library.packed(weight.T if value.op.inputs == 3 else weight)
+            return library.packed(weight.T if value.linear else weight)
         return HOST.xp.empty((PARTS, *value.shape) if role == "partial" else value.shape, dtype)
 
 

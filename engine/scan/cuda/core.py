@@ -139,7 +139,7 @@ def _weight(p: int, batched: TimeBatched, queue: Any, real: Any) -> Array:
     value = batched.program.values[p]
     assert value.op is not None
     weight = batched.get(value.operands[1]).astype(real, copy=False)
-    return queue.pack(weight, linear=value.op.inputs == 3)
+    return queue.pack(weight, linear=value.linear)
 
 
 def run_launches(
@@ -150,7 +150,7 @@ def run_launches(
     for segment in queue.kernel.segments:
         for value in segment.products:
             weight = batched.get(value.operands[1]).astype(real, copy=False)
-            weights[value.position] = weight.T if value.op.inputs == 3 else weight
+            weights[value.position] = weight.T if value.linear else weight
     for step in range(queue.first, batched.steps):
         for segment in queue.kernel.segments:
             for value in segment.products if step >= 0 else ():
