@@ -21,7 +21,7 @@ from engine.ops.indexing import Piece
 from engine.ops.shaping import reshape
 from engine.scan.body import leaf
 from engine.scan.program import Program, Source, Value
-from engine.scan.reading import ConstantReader, recorded, trace
+from engine.scan.reading import ConstantReader, shapes_only, trace
 from engine.scan.rows import MIXED, Axes, carried_to, closed, moves_of, row_axes, turned
 from engine.state import Pull, using
 from engine.tensor import Tensor
@@ -81,7 +81,7 @@ def _derive(
     wanted = {source: made[at] for source, at in program.leaves.items()
               if source in own or (source in needs and values[at].dtype.kind == "f")}  # fmt: skip
     active = [(made[p], seeds[source]) for source, p in roots if made[p].requires_grad]
-    with recorded(), using(interpreter=_guarded(program, made)):
+    with shapes_only(), using(interpreter=_guarded(program, made)):
         pairs = backward_pass([a for a, _ in active], [b for _, b in active],
                               list(wanted.values()), True, hooks=False)  # fmt: skip
     of = {x.node: g for x, g in pairs}

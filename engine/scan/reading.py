@@ -189,13 +189,13 @@ class Invariants:
 def trace(program: Program) -> list[Tensor]:
     """Return the values of a program as a graph of tensors without numbers, by position."""
     made: list[Tensor] = []
-    with recorded():
+    with shapes_only():
         for value in program.values:
             made.append(placeholder(value) if value.op is None else traced(value, made))
     return made
 
 
-def recorded() -> using:
+def shapes_only() -> using:
     """Return settings under which all ops are recorded on shapes alone."""
     return using(tracing=True, recording=True, equations=None, origin=None, scope=ROOT,
                  interpreter=Recording())  # fmt: skip

@@ -1,4 +1,4 @@
-"""Tell the kind of each group of states: how its new states depend on the old ones.
+"""Find the groups of states that read each other, and tell how new states depend on old ones.
 
 A claim is proved on the recorded step and never guessed: a group of which nothing can be proved is
 non-linear. What the degrees of the ops alone say holds for mixed entries too; forms know more.
@@ -13,9 +13,8 @@ from engine.node import Shape
 from engine.scan.affine.forms import ANY, Form, NotAffineError, Term, identity, size
 from engine.scan.affine.outer import products
 from engine.scan.affine.rules import form_of
-from engine.scan.groups import Group, groups
 from engine.scan.program import Literal, Program, Value
-from engine.scan.reading import recorded, trace
+from engine.scan.reading import shapes_only, trace
 from engine.tensor import Tensor
 
 SHIFT = "shift"
@@ -43,10 +42,46 @@ class Axes(NamedTuple):
     kept: int
 
 
+class Group(NamedTuple):
+    """States that lead to each other, by number.
+
+    Without a `loop` it is one state that no step feeds back: a shift of something that can be known
+    for all steps at once. `kind` says how its new states depend on the old ones.
+    """
+
+    states: tuple[int, ...]
+    loop: bool
+    kind: str = ""
+
+
+def groups(program: Program) -> tuple[Group, ...]:
+    """Return the groups of a program's states, each after those that it reads."""
+    count = len(program.carry)
+    every = states_read(program)
+    reads = [every[p] for p in program.carry]
+    reach = [set(one) for one in reads]
+    for k in range(count):  # all states that a state depends on, over any number of steps
+        for i in range(count):
+            if k in reach[i]:
+                reach[i] |= reach[k]
+    together = {tuple(sorted({i, *(j for j in reach[i] if i in reach[j])})) for i in range(count)}
+    ordered = sorted(together, key=lambda own: (len(set().union(*(reach[i] for i in own))), own))
+    return tuple(Group(own, own[0] in reach[own[0]]) for own in ordered)
+
+
+def states_read(program: Program) -> list[set[int]]:
+    """Return the states that each value is computed from."""
+    found: list[set[int]] = []
+    for value in program.values:
+        own = {program.carried[value.position]} if value.position in program.carried else set()
+        found.append(own.union(*(found[p] for p in value.operands)))
+    return found
+
+
 def classified(program: Program) -> tuple[Group, ...]:
     """Return the groups of a program's states with the kind of each; found once a program."""
     if "groups" not in program.memo:
-        with recorded():
+        with shapes_only():
             made = trace(program)
             program.memo["groups"] = tuple(
                 one._replace(kind=_kind(program, one, made)) for one in groups(program)
