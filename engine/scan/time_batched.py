@@ -5,23 +5,18 @@ Time is a leading axis: ``x_t W`` becomes one product over T B rows, and a sum o
 computed step by step here. Above `program.py`; the executors differ only in the core.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from math import prod
-from typing import Any, Protocol
+from typing import Any
 
 from engine.backends import HOST, Array
 from engine.scan.program import Literal, NotFusableError, Program, Source, Value
 from engine.scan.rows import folded_axes, turned
 
 BLOCK = 256  # numbers that are added up one after another on the host
+# Of large matrix products: of two matrices, transposed views too, and of a row of bias or None.
+Multiply = Callable[..., Array]
 LARGE = 1 << 25  # numbers of one value over all steps from which its sum is taken step by step
-
-
-class Multiply(Protocol):
-    """A function that computes large matrix products."""
-
-    def __call__(self, a: Array, b: Array, bias: Array | None = None) -> Array:
-        """Return the product of two matrices, transposed views too, plus a row of bias."""
 
 
 class TimeBatched:

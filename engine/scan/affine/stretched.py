@@ -7,12 +7,11 @@ depend on threads. What is computed of shifts, such as a product with the input 
 Ops on tensors alone, so any order of derivative follows. Above `stages.py` and `kinds.py`.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 from engine.ops.creation import full, ones, zeros
-from engine.ops.rearranging import flip
-from engine.ops.shaping import broadcast_to, concat, expand_dims, permute_dims, reshape
+from engine.ops.shaping import broadcast_to, concat, expand_dims, permute_dims
+from engine.scan.affine.chunks import Cut, Scan
 from engine.scan.affine.kinds import (
     DIAGONAL,
     OUTER,
@@ -138,8 +137,6 @@ class ShiftedRecurrence(StagedRecurrence):
 
 LENGTH = 256  # steps of a stretch
 
-Scan = Callable[[Any, Any, Any], tuple[Any, Any]]  # of a step, the initial state, and inputs
-
 
 def in_stretches(
     first: Tensor, a: Tensor, b: Tensor, *, reverse: bool, scan: Scan
@@ -149,25 +146,14 @@ def in_stretches(
     `first` (...), `a` and `b` (T, ...); `scan` runs a step over a leading axis.
     """
     steps, shape = a.shape[0], first.shape
-    length = min(LENGTH, steps)
-    count = -(-steps // length)
+    cut = Cut(steps, min(LENGTH, steps), reverse)
     order = (1, 0, *range(2, 2 + len(shape)))
-
-    def cut(x: Tensor, fill: float) -> Tensor:
-        """Return (T, ...) as (length, count, ...), the last stretch filled up."""
-        x = flip(x, axis=0) if reverse else x
-        if missing := count * length - steps:
-            rest = full((missing, *shape), fill, dtype=x.dtype, device=x.device)
-            x = concat([x, rest], axis=0)
-        return permute_dims(reshape(x, (count, length, *shape)), order)
-
+    both = tuple(permute_dims(cut.cut(x, fill), order) for x, fill in ((a, 1.0), (b, 0.0)))
     options = {"dtype": first.dtype, "device": first.device}
-    start = (zeros((count, *shape), **options), ones((count, *shape), **options))
-    (rest, decay), (own, decays) = scan(_line_step, start, (cut(a, 1.0), cut(b, 0.0)))
+    start = (zeros((cut.chunks, *shape), **options), ones((cut.chunks, *shape), **options))
+    (rest, decay), (own, decays) = scan(_line_step, start, both)
     final, before = scan(_stretch_step, first, (decay, rest))
-    states = permute_dims(own + decays * expand_dims(before, axis=0), order)
-    states = reshape(states, (count * length, *shape))[:steps]
-    return final, flip(states, axis=0) if reverse else states
+    return final, cut.joined(permute_dims(own + decays * expand_dims(before, axis=0), order))
 
 
 def _line_step(state: tuple[Tensor, Tensor], x: tuple[Tensor, Tensor]) -> Any:
