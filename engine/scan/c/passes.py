@@ -284,7 +284,6 @@ def _large(program: Program, value: Value) -> Product:
 
 def _matrix(program: Program, value: Value) -> tuple[int, bool]:
     """Return the matrix of a product on its right, and whether it is taken transposed."""
-    assert value.op is not None
     p, is_turned = value.operands[1], value.linear
     source = turned(program, p)
     return (p, is_turned) if source is None else (source, not is_turned)

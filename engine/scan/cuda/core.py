@@ -239,7 +239,6 @@ def _array(
 def _weight(p: int, batched: TimeBatched, queue: Any, real: Any) -> Array:
     """Return the packed weight of a product."""
     value = batched.program.values[p]
-    assert value.op is not None
     weight = batched.get(value.operands[1]).astype(real, copy=False)
     return queue.pack(weight, linear=value.linear)
 

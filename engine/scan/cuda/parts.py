@@ -184,7 +184,6 @@ def _operands_read(arrays: ThreadArrays, value: Value) -> set[int]:
     """Return which products and folds a product or a fold reads in memory."""
     held, arrays.reads = arrays.reads, []
     arrays.writes = []
-    assert value.op is not None
     level = arrays.layout.level[value.position] - (value.kind == "reduction")
     try:
         for p in value.operands:
