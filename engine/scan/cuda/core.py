@@ -46,7 +46,10 @@ def choices(
         found += _launches(Writer(program, layout, precision=precision, library=True), machine)
     fitting = [one for one in found if one.kernel.most_shared <= machine.shared]
     if not fitting:
-        raise NotFusableError("a block has too little shared memory for it")
+        least = min(one.kernel.most_shared for one in found)
+        raise NotFusableError(
+            f"a step needs {least:,} bytes of shared memory, a block has {machine.shared:,}"
+        )
     return sorted(fitting, key=lambda one: one.seconds)
 
 
