@@ -145,10 +145,7 @@ def best_core(program: Program, cores: Sequence[Core]) -> Core:
 
 
 def _trusted(core: Core, reference: Core, program: Program) -> bool:
-    """Return whether a core gives the numbers of another one, the last to be asked.
-
-    The numbers are the host's; a core on a device gets copies of them.
-    """
+    """Return whether a core gives the numbers of another one, on samples made on the host."""
 
     def runs(one: Core) -> Any:
         backend = by_device(one.library or "numpy")

@@ -265,11 +265,8 @@ def worth_saving(program: Program) -> frozenset[int]:
 
 
 def _spread(program: Program) -> frozenset[int]:
-    """Return the hoisted values that are computed number by number of others that are smaller
-    together, as of a row and a column. A kernel computes them again and stores none.
-
-    What is compared or chosen from is no such value: its bits count.
-    """
+    """Return the hoisted values made number by number of others that are smaller together."""
+    # Such as of a row and a column. What is compared or chosen from is none: its bits count.
     compared = {p for value in program.values if value.op is not None and not _is_smooth(value)
                 for p in value.operands}  # fmt: skip
     made_of: dict[int, frozenset[int]] = {}

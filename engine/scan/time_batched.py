@@ -190,10 +190,7 @@ class TimeBatched:
         return True
 
     def _one_factor(self, value: Value) -> int | None:
-        """Return which input alone varies of an op linear in it; its sum is all that counts.
-
-        The op can then be done once, on the sum of that input.
-        """
+        """Return which input alone varies of an op linear in it: it is done once, on the sum."""
         degree = value.degree
         varying = [i for i, one in enumerate(value.inputs) if one in self.program.varies]
         if len(varying) != 1:

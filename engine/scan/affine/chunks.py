@@ -136,10 +136,10 @@ class Cut:
 def _decays(
     decay: Tensor | float, first: Tensor, cut: Cut, scan: Scan
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Return the decays inside of each chunk, around each step, of its first state and updates.
+    """Return the decays inside of each chunk, around each step.
 
-    Returns those of the first state before a step (N, M, C, K'), of the updates before it and
-    after it (N, M, C, C) or (N, M, C, C, K), and of the first state after it.
+    Of the first state before a step (N, M, C, K'), of the updates before it and after it
+    (N, M, C, C) or (N, M, C, C, K), and of the first state after it.
     """
     length = cut.length
     one = HOST.xp.eye(length + 1, dtype=first.dtype)

@@ -49,9 +49,7 @@ def _deferred(layout: KernelLayout, is_plain: Callable[[Value], bool]) -> frozen
 def _hoisted(
     layout: KernelLayout, is_plain: Callable[[Value], bool], inside: frozenset[int]
 ) -> frozenset[int]:
-    """Return the hoisted element-wise ops that are read afterwards, and not by what goes before; by
-    the kernel, which computes the ops `inside`, in the same row alone.
-    """
+    """Return the hoisted element-wise ops read afterwards; by the ops `inside` in one row alone."""
     if not layout.rows:
         return frozenset()
     program = layout.program

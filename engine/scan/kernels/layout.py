@@ -198,9 +198,7 @@ class KernelLayout:
         return p in self.program.core and not value.breaks and bool(self.expression(value))
 
     def _repeats(self, value: Value, p: int) -> bool:
-        """Return whether a value has to lie in memory before another is computed from it: one that
-        is read in another shape, or would be computed again for each entry of an outer axis.
-        """
+        """Return whether a value is read in another shape, or again by entries of an outer axis."""
         inner, moves = self.values[p], self.moves(value) or ()
         if any(move.flat for move in moves):
             return p in self.program.core and not inner.breaks
