@@ -15,8 +15,8 @@ from benchmarks import devices, recurrence_problem
 from benchmarks.measuring import in_turn, write
 from engine.scan import EXECUTORS
 from engine.scan.c.core import CCore
+from engine.scan.executors import Fused
 from engine.scan.explicit import Explicit
-from engine.scan.fused import Fused
 from engine.scan.plan import PlanCore
 from examples import char_rnn
 from examples.text import Text

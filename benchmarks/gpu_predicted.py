@@ -9,7 +9,7 @@ import engine
 import rnn
 from benchmarks.gpu_lines import CLASSES
 from engine.scan.call import prepare
-from engine.scan.cuda.forms import Choice, choices
+from engine.scan.cuda.core import Choice, choices
 from engine.scan.kernels.layout import KernelLayout
 from engine.scan.kernels.lowering import lowered
 from engine.scan.program import Program

@@ -23,7 +23,7 @@ from benchmarks import devices, gpu_lines, gpu_peers, gpu_recurrence, recurrence
 from benchmarks.gpu_lines import Line
 from engine.scan import EXECUTORS
 from engine.scan.cuda.core import CudaCore
-from engine.scan.fused import Fused
+from engine.scan.executors import Fused
 from engine.scan.plan import PlanCore
 
 FORMS = ("sweep", "graph", "launches")

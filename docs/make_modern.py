@@ -19,7 +19,7 @@ from docs.gallery_parts import claim
 from docs.make_gallery import filled as wrapped
 from docs.modern_networks import STATES, STEPS, UPDATES, Recalling, error, networks
 from engine.scan.affine.kinds import MEANING
-from engine.scan.fused import DELTA, ENTRIES, LEAST, OUTER
+from engine.scan.executors import DELTA, ENTRIES, LEAST, OUTER
 from examples import parity, recall
 from rnn.models.blocks import CELLS
 from viz import Diagram

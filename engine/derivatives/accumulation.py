@@ -30,12 +30,20 @@ def as_array(g: Any) -> Any:
 def check_leaf(leaf: Tensor) -> None:
     """Raise where a gradient cannot be added to a leaf, before any is."""
     if leaf.data.dtype.kind not in FLOATING:
-        raise TypeError(f"backward: a leaf of dtype {leaf.dtype} has no gradient: {leaf.node}")
+        raise TypeError(
+            f"backward: a leaf of dtype {leaf.dtype} has no gradient: {leaf.node}; make it a float"
+        )
     old = leaf.grad
     if old is not None and not isinstance(old, Tensor):
-        raise TypeError(f"backward: the .grad of {leaf.node} is {type(old).__name__}, not a tensor")
+        raise TypeError(
+            f"backward: the .grad of {leaf.node} is {type(old).__name__}, not a tensor; "
+            "set it to None"
+        )
     if old is not None and old.shape != leaf.shape:
-        raise ValueError(f"backward: the .grad of {leaf.node} has shape {old.shape}")
+        raise ValueError(
+            f"backward: the .grad of {leaf.node} has shape {old.shape}, expected {leaf.shape}; "
+            "set it to None"
+        )
 
 
 def add_to_leaves(pairs: Sequence[tuple[Tensor, Tensor]], *, create_graph: bool) -> None:

@@ -251,7 +251,8 @@ class _Chance:
                                    "pass, so the same numbers cannot be drawn")  # fmt: skip
             number = next(numbers, None)
             if number is None:
-                raise RuntimeError("checkpoint: the second run draws more numbers than the first")
+                raise RuntimeError("checkpoint: the second run draws more numbers than the first; "
+                                   "it must do the same with the same arguments")  # fmt: skip
             return number
 
         return using(keys=repeat, draws=self.outer and _counted(self.outer, iter(self.counts)))

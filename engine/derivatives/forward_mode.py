@@ -192,7 +192,7 @@ def hessian_vector_product(
     with using(recording=True):
         out = one_tensor(f(*args), name)
     if out.size != 1:
-        raise ValueError(f"{name}: f must return one number, got shape {out.shape}")
+        raise ValueError(f"{name}: f must return one number, got shape {out.shape}; sum it")
     nested = entangled([out], inputs) or any(v.requires_grad for v in directions)
     found = gradients(out, inputs, create_graph=True)
     return tuple(flatten(tuple(xs))[1](pulled(found, inputs, directions, create_graph=nested)))

@@ -19,7 +19,9 @@ def seeds(outputs: list[Tensor], grads: Any) -> list[Tensor]:
     elif len(outputs) == 1 and not isinstance(grads, list | tuple):
         grads = [grads]
     if len(grads) != len(outputs):
-        raise ValueError(f"gradients: {len(grads)} grads for {len(outputs)} outputs")
+        raise ValueError(
+            f"gradients: {len(grads)} grads for {len(outputs)} outputs; give one for each, or None"
+        )
     started = []
     for out, g in zip(outputs, grads, strict=True):
         if type(out._data) is AbstractArray and recording() is None:
@@ -31,7 +33,10 @@ def seeds(outputs: list[Tensor], grads: Any) -> list[Tensor]:
             )
         seed = Tensor(RECORDING.ones_like(out).data) if g is None else asarray_like(g, out)
         if seed.shape != out.shape:
-            raise ValueError(f"gradients: a grad of shape {seed.shape} for an output {out.shape}")
+            raise ValueError(
+                f"gradients: a grad of shape {seed.shape} for an output {out.shape}; "
+                "give one of its shape"
+            )
         started.append(seed)
     return started
 

@@ -4,15 +4,14 @@ In reading order: `call.py` holds a call as data, `padding.py` what becomes of r
 `body.py` records the step, `program.py` and `reading.py` have it as a program, `rows.py` finds the
 rows of the batch in it and `masked.py` leaves some out, `purity.py` holds a second record against
 it, `recorded.py` remembers programs by kind, `derivative.py` makes the derivative of one,
-`time_batched.py` computes all outside of its core and `summing.py`
-adds up over time, `cores.py`, `recurrence.py` and `checkpointed.py` run programs, `explicit.py` is
-the loop, `nodes.py` puts recurrences on the graph, `groups.py` finds states that read each other
-and `affine/` what can be run in other ways than step by step, `fused.py` has the executors,
-`executors.py` chooses, `repeated.py` runs calls like one before, `explain.py` tells what runs how,
-`expansion.py` puts the steps back for pictures, `whole.py` keeps recurrences as nodes for other
-formats. `associative.py`, with `combining.py`, scans by a function of two elements, `mapping.py`
-maps over a batch. The core of a program is run by `plan/`, with arrays, or compiled: by `c/` on the
-host, by `cuda/` on a GPU, with `kernels/` below both.
+`time_batched.py` computes all outside of its core and adds up over time, `cores.py`,
+`recurrence.py` and `checkpointed.py` run programs, `explicit.py` is the loop, `nodes.py` puts
+recurrences on the graph, `affine/` finds what can be run in other ways than step by step,
+`executors.py` has the executors and chooses, `repeated.py` runs calls like one before, `explain.py`
+tells what runs how, `expansion.py` puts the steps back for pictures, `whole.py` keeps recurrences
+as nodes for other formats. `associative.py`, with `combining.py`, scans by a function of two
+elements, `mapping.py` maps over a batch. The core of a program is run by `plan/`, with arrays, or
+compiled: by `c/` on the host, by `cuda/` on a GPU, with `kernels/` below both.
 """
 
 from dataclasses import replace

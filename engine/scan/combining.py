@@ -161,10 +161,7 @@ def _is_affine(
 
 
 def _op_of_two(x: Tensor) -> tuple[Op | None, tuple[Tensor, ...]]:
-    """Return the op of a result and its two tensors, of its shape; None where it has others.
-
-    A result that was kept from gradients has none.
-    """
+    """Return the op of a result and its two tensors, of its shape; None for any other result."""
     node = x.node
     given = tuple(one for one in node.inputs if isinstance(one, Tensor)
                   and (one.shape, one.dtype) == (x.shape, x.dtype))  # fmt: skip

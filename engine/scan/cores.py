@@ -67,37 +67,31 @@ def execute(
     """Run a program over `steps` steps: what is hoisted, its core, and what is deferred."""
     # What rows without a step compute may be anything, and is nothing to warn of.
     with nullcontext() if program.mask is None else quiet():
-        own = core.lowered(program) if program.carry else program  # else there is no core
-        return _execute(core, own, carry, sources, steps, reverse=reverse)
-
-
-def _execute(
-    core: Core, program: Program, carry: list[Array], sources: Mapping[Source, Array], steps: int,
-    *, reverse: bool,
-) -> Result:  # fmt: skip
-    arrays = (*carry, *sources.values())
-    xp = namespace_of(arrays[0]) if arrays else HOST.xp
-    constants = {("constant", i): x for i, x in enumerate(_constants(program, xp))}
-    batched = TimeBatched(program, xp, {**sources, **constants}, steps, core.product)
-    history: list[Array] = []
-    stored: dict[int, Array] = {}
-    if program.carry:
-        batched.compute(core.wants(program))
-        history, stored = core.run(batched, carry, reverse=reverse)
-    before, after = (slice(1, None), slice(0, -1)) if reverse else (slice(0, -1), slice(1, None))
-    batched.arrays |= stored
-    for i, (past, p) in enumerate(zip(history, program.carry, strict=True)):
-        if ("carry", i) in program.leaves:
-            batched.arrays[program.leaves["carry", i]] = past[before]
-        if p in program.core:
-            batched.arrays[p] = past[after]
-    last = 0 if reverse else -1
-    return Result(
-        # Copies: a state that is carried on must not hold the history of all steps in memory.
-        [xp.asarray(past[last].copy()) for past in history],
-        [xp.asarray(batched.over_time(p)) for p in program.steps],
-        [_summed(batched, p) for p in program.totals],
-    )
+        program = core.lowered(program) if program.carry else program  # else there is no core
+        arrays = (*carry, *sources.values())
+        xp = namespace_of(arrays[0]) if arrays else HOST.xp
+        constants = {("constant", i): x for i, x in enumerate(_constants(program, xp))}
+        batched = TimeBatched(program, xp, {**sources, **constants}, steps, core.product)
+        history: list[Array] = []
+        stored: dict[int, Array] = {}
+        if program.carry:
+            batched.compute(core.wants(program))
+            history, stored = core.run(batched, carry, reverse=reverse)
+        ends = slice(0, -1), slice(1, None)
+        before, after = ends[::-1] if reverse else ends
+        batched.arrays |= stored
+        for i, (past, p) in enumerate(zip(history, program.carry, strict=True)):
+            if ("carry", i) in program.leaves:
+                batched.arrays[program.leaves["carry", i]] = past[before]
+            if p in program.core:
+                batched.arrays[p] = past[after]
+        last = 0 if reverse else -1
+        return Result(
+            # Copies: a state that is carried on must not hold the history of all steps in memory.
+            [xp.asarray(past[last].copy()) for past in history],
+            [xp.asarray(batched.over_time(p)) for p in program.steps],
+            [_summed(batched, p) for p in program.totals],
+        )
 
 
 def _constants(program: Program, xp: Any) -> Sequence[Array]:
@@ -151,10 +145,7 @@ def best_core(program: Program, cores: Sequence[Core]) -> Core:
 
 
 def _trusted(core: Core, reference: Core, program: Program) -> bool:
-    """Return whether a core gives the numbers of another one, the last to be asked.
-
-    The numbers are the host's; a core on a device gets copies of them.
-    """
+    """Return whether a core gives the numbers of another one, on samples made on the host."""
 
     def runs(one: Core) -> Any:
         backend = by_device(one.library or "numpy")

@@ -21,7 +21,7 @@ from engine.ops.indexing import Piece
 from engine.ops.shaping import reshape
 from engine.scan.body import leaf
 from engine.scan.program import Program, Source, Value
-from engine.scan.reading import ConstantReader, recorded, trace
+from engine.scan.reading import ConstantReader, shapes_only, trace
 from engine.scan.rows import MIXED, Axes, carried_to, closed, moves_of, row_axes, turned
 from engine.state import Pull, using
 from engine.tensor import Tensor
@@ -81,7 +81,7 @@ def _derive(
     wanted = {source: made[at] for source, at in program.leaves.items()
               if source in own or (source in needs and values[at].dtype.kind == "f")}  # fmt: skip
     active = [(made[p], seeds[source]) for source, p in roots if made[p].requires_grad]
-    with recorded(), using(interpreter=_guarded(program, made)):
+    with shapes_only(), using(interpreter=_guarded(program, made)):
         pairs = backward_pass([a for a, _ in active], [b for _, b in active],
                               list(wanted.values()), True, hooks=False)  # fmt: skip
     of = {x.node: g for x, g in pairs}
@@ -265,11 +265,8 @@ def worth_saving(program: Program) -> frozenset[int]:
 
 
 def _spread(program: Program) -> frozenset[int]:
-    """Return the hoisted values that are computed number by number of others that are smaller
-    together, as of a row and a column. A kernel computes them again and stores none.
-
-    What is compared or chosen from is no such value: its bits count.
-    """
+    """Return the hoisted values made number by number of others that are smaller together."""
+    # Such as of a row and a column. What is compared or chosen from is none: its bits count.
     compared = {p for value in program.values if value.op is not None and not _is_smooth(value)
                 for p in value.operands}  # fmt: skip
     made_of: dict[int, frozenset[int]] = {}
@@ -286,15 +283,14 @@ def _spread(program: Program) -> frozenset[int]:
 
 def _is_smooth(value: Value) -> bool:
     """Return whether a value is computed number by number, without a choice."""
-    op = value.op
-    choice = op is None or op.degree in ("choice", "maximum") or value.dtype.kind != "f"
-    return op is not None and op.kind == "elementwise" and not choice
+    choice = value.degree in ("choice", "maximum") or value.dtype.kind != "f"
+    return value.kind == "elementwise" and not choice
 
 
 def _is_quick(value: Value, program: Program) -> bool:
     """Return whether a value is a move, a sum or a product of others, number by number."""
     if value.op is None or turned(program, value.position) is not None:
         return False
-    if value.op.kind == "elementwise":
-        return value.op.degree in ("sum", "product", "choice")
+    if value.kind == "elementwise":
+        return value.degree in ("sum", "product", "choice")
     return moves_of(value, program) is not None

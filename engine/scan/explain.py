@@ -15,8 +15,7 @@ from engine.scan.body import record_body
 from engine.scan.call import ScanCall, prepare
 from engine.scan.checkpointed import CheckpointedRecurrence
 from engine.scan.cores import Core, best_core, refusal
-from engine.scan.executors import executor_of
-from engine.scan.fused import Fused, kind_of
+from engine.scan.executors import Fused, executor_of, kind_of
 from engine.scan.program import Program, Source
 from engine.scan.recorded import program_of
 from engine.stepping import while_stepping

@@ -7,7 +7,7 @@ from engine.node import Node
 from engine.scan.body import leaf
 from engine.scan.padding import select_rows, zero_of
 from engine.scan.program import Program, Source
-from engine.scan.reading import Reader, placeholder, recorded, traced
+from engine.scan.reading import Reader, placeholder, shapes_only, traced
 from engine.scan.rows import row_axes
 from engine.tensor import Tensor
 
@@ -49,7 +49,7 @@ def _masked(program: Program, rows: int) -> Program:
     own, _ = rowed_inputs(program, rows)
     made: list[Tensor] = []
     known: dict[Node, Source] = {}
-    with recorded():
+    with shapes_only():
         mask = leaf((rows,), bool_, "numpy")
         known[mask.node] = ROWS
         for value in program.values:

@@ -37,7 +37,10 @@ def row_mask(
     given += [] if mask is None else [_of_mask(mask, steps, batch, device)]
     rows, own = given[0], given[-1]
     if rows.shape != own.shape:
-        raise ValueError(f"scan: {rows.shape[1]} lengths and a mask of {own.shape[1]} rows")
+        raise ValueError(
+            f"scan: {rows.shape[1]} lengths and a mask of {own.shape[1]} rows; give both for the "
+            "rows of one batch"
+        )
     with on_device_of(rows):
         rows = rows & own
     for number, x in enumerate(states):
@@ -79,7 +82,9 @@ def read_lengths(where: str, lengths: Any, steps: int, batch: int | None, least:
         )
     values: Any = given if _is_input(given) else HOST.asarray(given.numpy(), host.int64, None)
     if batch is not None and values.shape[0] != batch:
-        raise ValueError(f"{where}: {values.shape[0]} lengths for a batch of {batch}")
+        raise ValueError(
+            f"{where}: {values.shape[0]} lengths for a batch of {batch}; give one for each row"
+        )
     if values is given:  # of a model that is recorded: there are no numbers to check
         return given
     if values.size and not (values.min() >= least and values.max() <= steps):
@@ -99,7 +104,9 @@ def _of_mask(mask: Any, steps: int, batch: int | None, device: str | None) -> An
             f"got {given.dtype}{list(given.shape)}"
         )
     if batch is not None and given.shape[1] != batch:
-        raise ValueError(f"scan: a mask of {given.shape[1]} rows for a batch of {batch}")
+        raise ValueError(
+            f"scan: a mask of {given.shape[1]} rows for a batch of {batch}; it must be (T, B)"
+        )
     with on_device_of(given.data):
         copied = given.data.copy()
     return asarray(copied, device=device).data

@@ -87,9 +87,24 @@ class Value:
         return (self.op, self.inputs, named(self.attrs), self.shape)
 
     @cached_property
+    def kind(self) -> str:
+        """Return the kind of its op; empty for a leaf."""
+        return "" if self.op is None else self.op.kind
+
+    @cached_property
+    def degree(self) -> str:
+        """Return the degree of its op; empty for a leaf."""
+        return "" if self.op is None else self.op.degree
+
+    @cached_property
+    def linear(self) -> bool:
+        """Return whether it is x W^T, with or without a bias, rather than a product x W."""
+        return self.op is not None and self.kind == "product" and self.op.inputs == 3
+
+    @cached_property
     def breaks(self) -> bool:
         """Return whether the value needs whole rows of its inputs: a product or a fold."""
-        return self.op is not None and self.op.kind in ("product", "reduction")
+        return self.kind in ("product", "reduction")
 
 
 @dataclass(frozen=True, eq=False)

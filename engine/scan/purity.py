@@ -114,9 +114,7 @@ def counters(step: Any) -> Callable[[], None]:
 
 
 class _Leaf(NamedTuple):
-    """Hold the node of a leaf, and the bits of one that got its node while the step was recorded:
-    a constant of the step, or a tensor from before it that had not been used.
-    """
+    """Hold the node of a leaf, and the bits of one that got it while the step was recorded."""
 
     node: Node
     bits: Any

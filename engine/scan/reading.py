@@ -11,6 +11,7 @@ from typing import Any
 from engine.apply import apply
 from engine.backends.abstract import AbstractArray
 from engine.errors import NotRecordableError
+from engine.graph_base import behind
 from engine.interpreter import Recording
 from engine.node import Node
 from engine.registry import RECORDING
@@ -133,22 +134,13 @@ class Invariants:
     def _changes(self, root: Tensor) -> bool:
         """Return whether a value differs from step to step."""
         known = self._varies
-        stack = [root]
-        while stack:
-            node = stack[-1].node
-            if node in known:
-                stack.pop()
-                continue
-            if node.id < self.start or not node.operands:
-                known[node] = False
-                continue
-            inputs = [x for x in node.inputs if isinstance(x, Tensor)]
-            missing = [x for x in inputs if x.node not in known]
-            if missing:
-                stack += missing
-            else:
-                known[node] = any(known[x.node] for x in inputs)
-        return known[root.node]
+
+        def is_new(node: Node) -> bool:
+            return node not in known and node.id >= self.start and bool(node.operands)
+
+        for node in behind([root.node], is_new):
+            known[node] = any(isinstance(x, Tensor) and known.get(x.node) for x in node.inputs)
+        return known.get(root.node, False)
 
     def values(self, key: Callable[[], Tensor]) -> list[Tensor]:
         """Return the invariants as they are now, those of the step as new nodes of the graph."""
@@ -189,13 +181,13 @@ class Invariants:
 def trace(program: Program) -> list[Tensor]:
     """Return the values of a program as a graph of tensors without numbers, by position."""
     made: list[Tensor] = []
-    with recorded():
+    with shapes_only():
         for value in program.values:
             made.append(placeholder(value) if value.op is None else traced(value, made))
     return made
 
 
-def recorded() -> using:
+def shapes_only() -> using:
     """Return settings under which all ops are recorded on shapes alone."""
     return using(tracing=True, recording=True, equations=None, origin=None, scope=ROOT,
                  interpreter=Recording())  # fmt: skip

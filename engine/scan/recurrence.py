@@ -1,7 +1,7 @@
 """A recurrence in the hands of the fused executors: a program run over time, and back again.
 
 Forward recurrences, their derivatives, and the derivatives of those are all of this one kind. Above
-`time_batched.py` and `derivative.py`; `fused.py` puts recurrences on the graph.
+`time_batched.py` and `derivative.py`; `nodes.py` puts recurrences on the graph.
 """
 
 from collections.abc import Callable, Iterator, Sequence

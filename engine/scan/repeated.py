@@ -18,8 +18,7 @@ from engine.pytree import Rebuild
 from engine.scan.c.single import Single
 from engine.scan.call import ScanCall, prepare
 from engine.scan.cores import refusal
-from engine.scan.executors import EXECUTORS
-from engine.scan.fused import Fused, kind_of
+from engine.scan.executors import EXECUTORS, Fused, kind_of
 from engine.scan.nodes import on_graph
 from engine.scan.program import Program, Source
 from engine.scan.recorded import Recorded, recorded

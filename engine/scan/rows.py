@@ -53,18 +53,17 @@ def carried_to(value: Value, slot: int, axis: int, program: Program) -> int:
 
     GONE where the result has none of them, MIXED where that is not known.
     """
-    assert value.op is not None
     at = value.inputs[slot]
     assert isinstance(at, int)
     own = program.values[at].shape
-    if value.op.kind == "elementwise":
+    if value.kind == "elementwise":
         return axis + len(value.shape) - len(own)
-    if value.op.kind == "reduction":
+    if value.kind == "reduction":
         folded = folded_axes(value, own)
         if axis in folded:
             return GONE
         return axis if value.attrs.get("keepdims") else axis - sum(one < axis for one in folded)
-    if value.op.kind == "product":
+    if value.kind == "product":
         return _through_product(value, slot, axis, program)
     moves = moves_of(value, program)
     if moves is None:
@@ -88,14 +87,13 @@ def _through_product(value: Value, slot: int, axis: int, program: Program) -> in
     """Return where the rows of an operand of a product lie; those that are summed over are gone."""
     a, b = (len(program.values[p].shape) for p in value.operands[:2])
     rank = len(value.shape)
-    affine = value.op is not None and value.op.inputs == 3  # x W^T + b
     if slot == 2:
         return rank - 1
     if slot == 0:
         if axis == a - 1:
             return GONE
-        return axis + rank + (0 if affine or b > 1 else 1) - a
-    if affine:
+        return axis + rank + (0 if value.linear or b > 1 else 1) - a
+    if value.linear:
         return GONE if axis == 1 else rank - 1
     if axis == max(b - 2, 0):
         return GONE
@@ -139,9 +137,9 @@ def selections(program: Program) -> frozenset[int]:
     for value in program.values:
         if value.op is None or not value.inputs or value.inputs[0] not in masks:
             continue
-        if value.op.kind == "layout":
+        if value.kind == "layout":
             masks.add(value.position)
-        elif value.op.degree == "choice":
+        elif value.degree == "choice":
             found.add(value.position)
     return frozenset(found)
 

@@ -5,23 +5,18 @@ Time is a leading axis: ``x_t W`` becomes one product over T B rows, and a sum o
 computed step by step here. Above `program.py`; the executors differ only in the core.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from math import prod
-from typing import Any, Protocol
+from typing import Any
 
-from engine.backends import Array
+from engine.backends import HOST, Array
 from engine.scan.program import Literal, NotFusableError, Program, Source, Value
 from engine.scan.rows import folded_axes, turned
-from engine.scan.summing import summed
 
+BLOCK = 256  # numbers that are added up one after another on the host
+# Of large matrix products: of two matrices, transposed views too, and of a row of bias or None.
+Multiply = Callable[..., Array]
 LARGE = 1 << 25  # numbers of one value over all steps from which its sum is taken step by step
-
-
-class Multiply(Protocol):
-    """A function that computes large matrix products."""
-
-    def __call__(self, a: Array, b: Array, bias: Array | None = None) -> Array:
-        """Return the product of two matrices, transposed views too, plus a row of bias."""
 
 
 class TimeBatched:
@@ -71,18 +66,29 @@ class TimeBatched:
         op = value.op
         if op is None:
             raise NotFusableError(f"nothing gives {value.source}")
-        arrays, varies = self.arrays, self.program.varies
-        given: list[Any] = [
-            arrays[one] if type(one) is int else one.value  # type: ignore[union-attr]
-            for one in value.inputs
-        ]
-        timed = [one in varies for one in value.inputs]
+        given = self._given(value)
+        timed = [one in self.program.varies for one in value.inputs]
         if not any(timed):
             return op.forward(self.xp, *given, **value.attrs)
         out = self._at_once(value, given, timed)
         if out is None or out.shape != (self.steps, *value.shape):
-            return self._step_by_step(value, given, timed)
+            out = self.xp.empty((self.steps, *value.shape), dtype=value.dtype)
+            for t, one in enumerate(self._each_step(value)):
+                out[t] = one
         return out
+
+    def _given(self, value: Value) -> list[Any]:
+        """Return the inputs of an op: arrays and numbers."""
+        return [one.value if isinstance(one, Literal) else self.get(one) for one in value.inputs]
+
+    def _each_step(self, value: Value) -> Iterator[Array]:
+        """Yield the results of an op, one step after another."""
+        given, op = self._given(value), value.op
+        timed = [one in self.program.varies for one in value.inputs]
+        assert op is not None
+        for t in range(self.steps):
+            now = [a[t] if has else a for a, has in zip(given, timed, strict=True)]
+            yield op.forward(self.xp, *now, **value.attrs)
 
     def _at_once(self, value: Value, given: list[Any], timed: list[bool]) -> Array | None:
         """Return one op for all steps at once; None where its record does not say how."""
@@ -108,34 +114,21 @@ class TimeBatched:
         ]
         return op.forward(self.xp, *given, **attrs)
 
-    def _step_by_step(self, value: Value, given: list[Any], timed: list[bool]) -> Array:
-        """Return one op that its record does not batch over time."""
-        op = value.op
-        assert op is not None
-        out = self.xp.empty((self.steps, *value.shape), dtype=value.dtype)
-        for t in range(self.steps):
-            now = [a[t] if has else a for a, has in zip(given, timed, strict=True)]
-            out[t] = op.forward(self.xp, *now, **value.attrs)
-        return out
-
     def _large_product(self, value: Value, given: list[Any], timed: list[bool]) -> Array | None:
         """Return a product of all rows of all steps with a fixed matrix; None where it is none."""
-        op = value.op
-        assert op is not None
         if not timed[0]:
             return self._turned_product(value, given)
         if any(timed[1:]) or not is_large(self.program, value):
             return None
         x, weight = given[:2]
-        matrix = weight.T if op.inputs == 3 else weight
+        matrix = weight.T if value.linear else weight
         rows = prod(x.shape[:-1])
         out = self.product(x.reshape(rows, x.shape[-1]), matrix, *given[2:])
         return out.reshape(self.steps, *value.shape)
 
     def _turned_product(self, value: Value, given: list[Any]) -> Array | None:
         """Return A X_t^T as the transpose of one product of rows of X with A^T, or None."""
-        assert value.op is not None
-        if len(given) != 2 or value.op.inputs == 3 or given[0].ndim != 2:
+        if len(given) != 2 or value.linear or given[0].ndim != 2:
             return None
         if (source := turned(self.program, value.operands[-1])) is None:
             return None
@@ -181,62 +174,46 @@ class TimeBatched:
             return op.forward(self.xp, *given, **value.attrs)
         if op.kind == "product" and (out := self._contracted(value)) is not None:
             return out
-        if self.steps * prod(value.shape) > LARGE:
-            return self._added_up(value)
+        if self.steps * prod(value.shape) > LARGE:  # too much memory for all steps at once
+            total = self.xp.zeros(value.shape, "f8" if value.dtype.kind == "f" else value.dtype)
+            for one in self._each_step(value):
+                total += one
+            return total.astype(value.dtype)
         return summed(self.xp, self.get(position), (0,))
 
     def _is_of_sums(self, value: Value) -> bool:
         """Return whether a value is linear in one alone that is known as its sum over time."""
         while value.position not in self.sums:
-            if value.op is None or value.op.degree != "sum" or value.inputs != value.operands[:1]:
+            if value.degree != "sum" or value.inputs != value.operands[:1]:
                 return False
             value = self.program.values[value.operands[0]]
         return True
 
-    def _added_up(self, value: Value) -> Array:
-        """Return the sum of a value that would take too much memory for all steps at once."""
-        op = value.op
-        assert op is not None
-        given: list[Any] = [
-            one.value if isinstance(one, Literal) else self.get(one) for one in value.inputs
-        ]
-        timed = [one in self.program.varies for one in value.inputs]
-        total = self.xp.zeros(value.shape, "f8" if value.dtype.kind == "f" else value.dtype)
-        for t in range(self.steps):
-            now = [a[t] if has else a for a, has in zip(given, timed, strict=True)]
-            total += op.forward(self.xp, *now, **value.attrs)
-        return total.astype(value.dtype)
-
     def _one_factor(self, value: Value) -> int | None:
-        """Return which input alone varies of an op linear in it; its sum is all that counts.
-
-        The op can then be done once, on the sum of that input.
-        """
-        op = value.op
-        assert op is not None
-        varying = [i for i, one in enumerate(value.inputs)
-                   if one in self.program.varies]  # fmt: skip
+        """Return which input alone varies of an op linear in it: it is done once, on the sum."""
+        degree = value.degree
+        varying = [i for i, one in enumerate(value.inputs) if one in self.program.varies]
         if len(varying) != 1:
             return None
         (place,) = varying
         p = value.inputs[place]
         if not isinstance(p, int) or self.program.values[p].dtype.kind != "f":
             return None
-        if op.degree == "quotient" and place:
+        if degree == "quotient" and place:
             return None
-        if op.degree == "product" and len(value.inputs) > 2:
+        if degree == "product" and len(value.inputs) > 2:
             return None
-        if op.degree == "choice":
+        if degree == "choice":
             other = value.inputs[3 - place] if place else None
             if not isinstance(other, Literal) or other.value != 0:
                 return None
-        elif op.degree not in ("product", "quotient"):
+        elif degree not in ("product", "quotient"):
             return None
         return place
 
     def _contracted(self, value: Value) -> Array | None:
         """Return sum_t a_t b_t as one product over time and the inner axis, or None."""
-        if value.op is None or value.op.inputs == 3:  # affine, x W^T + b: no plain product
+        if value.linear:  # x W^T: no plain product
             return None
         left, right = value.operands[:2]
         if (pair := contraction(self.program, value)) is not None:
@@ -260,7 +237,7 @@ class TimeBatched:
 
 def is_large(program: Program, value: Value) -> bool:
     """Return whether a value is a product of rows that vary with a matrix that does not."""
-    if value.op is None or value.op.kind != "product" or len(value.operands) < len(value.inputs):
+    if value.kind != "product" or len(value.operands) < len(value.inputs):
         return False
     first, *others = value.operands
     fixed = first in program.varies and not any(p in program.varies for p in others)
@@ -269,10 +246,7 @@ def is_large(program: Program, value: Value) -> bool:
 
 def contraction(program: Program, value: Value) -> tuple[int, int] | None:
     """Return a and b where the sum of a value over time is one product a^T b over all rows."""
-    op = value.op
-    if op is None or op.kind != "product" or op.inputs == 3:
-        return None
-    if len(value.operands) < len(value.inputs):
+    if value.kind != "product" or value.linear or len(value.operands) < len(value.inputs):
         return None
     left, right = value.operands
     if not {left, right} <= program.varies or len(program.values[right].shape) != 2:
@@ -287,3 +261,23 @@ def _spread(array: Array, rank: int) -> Array:
     if missing <= 0:
         return array
     return array.reshape(array.shape[0], *(1,) * missing, *array.shape[1:])
+
+
+def summed(xp: Any, x: Array, axes: tuple[int, ...]) -> Array:
+    """Return the sum of x (T, ...) over its first axis and, after it, others.
+
+    NumPy adds up along the first one step after another, and rounding grows with the number of
+    steps; sums of blocks, and then of these, are nearer. A device adds up in a tree.
+    """
+    if xp is not HOST.xp or x.dtype.kind not in "fc":
+        return xp.sum(x, axis=axes)
+    if axes == (*range(len(axes)),) and x.flags.c_contiguous:
+        x, axes = x.reshape(prod(x.shape[: len(axes)]), *x.shape[len(axes) :]), (0,)
+    block = BLOCK // max(1, prod(x.shape[axis] for axis in axes[1:])) or 1
+    count = len(x) // block
+    if count < 2:
+        return xp.sum(x, axis=axes)
+    parts = x[: count * block].reshape(count, block, *x.shape[1:])
+    total = summed(xp, xp.sum(parts, axis=(1, *(1 + axis for axis in axes[1:]))), (0,))
+    rest = x[count * block :]
+    return total + xp.sum(rest, axis=axes) if len(rest) else total

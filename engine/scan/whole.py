@@ -73,10 +73,7 @@ def whole(call: ScanCall) -> tuple[list[Tensor], Any]:
 
 
 def _selecting(call: ScanCall, mask: Tensor) -> ScanCall:
-    """Return a call in which the step selects the rows that have it: the mask is a further input.
-
-    Raises NotRecordableError for a step in which rows without it reach other rows.
-    """
+    """Return a call the step of which selects the rows that have it: the mask is an input."""
     program = read(call, record_body(call)).program
     if not rowed_inputs(program, mask.shape[1])[1]:
         refuse("lengths or a mask in a step that mixes the rows of a batch")

@@ -15,13 +15,11 @@ from typing import Any
 import engine
 from engine import Tensor
 from engine.pytree import flatten
-from engine.scan.affine.kinds import BLOCKS, DIAGONAL, OUTER, SHIFT, classified
-from engine.scan.affine.staged import Known
-from engine.scan.affine.stages import Stage
+from engine.scan.affine.kinds import BLOCKS, DIAGONAL, OUTER, SHIFT, Group, classified
+from engine.scan.affine.stages import Known, Stage
 from engine.scan.affine.stretched import StretchedRecurrence
 from engine.scan.call import ScanCall, prepare
 from engine.scan.executors import executor_of
-from engine.scan.groups import Group
 from engine.scan.program import NotFusableError, Program
 from engine.scan.recorded import arguments, recorded
 from engine.state import current, using

@@ -9,7 +9,7 @@ import rnn
 from docs import make_modern
 from docs.gallery_networks import marked
 from docs.modern_networks import networks
-from engine.scan.fused import DELTA, ENTRIES, LEAST, OUTER
+from engine.scan.executors import DELTA, ENTRIES, LEAST, OUTER
 from rnn.models.blocks import CELLS
 from tests import ROOT
 from tests.draws import normal

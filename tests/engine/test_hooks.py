@@ -364,7 +364,11 @@ def test_integers_have_no_gradient():
 def test_a_grad_to_which_nothing_can_be_added():
     x, y = leaf(1.0, 2.0), leaf(1.0, 2.0)
     for wrong, kind, message in (
-        (engine.ones(3), ValueError, r"the .grad of <node leaf.*> has shape \(3,\)"),
+        (
+            engine.ones(3),
+            ValueError,
+            r"the .grad of <node leaf.*> has shape \(3,\), expected \(2,\); set it",
+        ),
         (np.ones(2), TypeError, "the .grad of <node leaf.*> is ndarray, not a tensor"),
     ):
         y.grad = wrong

@@ -1,4 +1,4 @@
-"""Recurrences with matrix memories, which are run in chunks of steps. Above `staged.py`."""
+"""Recurrences with matrix memories, which are run in chunks of steps. Above `split.py`."""
 
 from math import prod
 from typing import Any
@@ -7,8 +7,7 @@ from engine.ops.creation import full
 from engine.ops.shaping import broadcast_to, permute_dims, reshape
 from engine.scan.affine.chunks import Memory, over_time
 from engine.scan.affine.split import split
-from engine.scan.affine.staged import Known, StagedRecurrence
-from engine.scan.affine.stages import Matrix, Split, Stage
+from engine.scan.affine.stages import Known, Matrix, Split, Stage, StagedRecurrence
 from engine.tensor import Tensor
 
 

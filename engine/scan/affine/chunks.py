@@ -59,7 +59,7 @@ def over_time(
 
     `scan` runs a step over a leading axis.
     """
-    cut = _Cut(steps, min(chunk_length(memory, first.shape[1]), steps), reverse)
+    cut = Cut(steps, min(chunk_length(memory, first.shape[1]), steps), reverse)
     start, updates_before, updates_after, start_after = _decays(memory.decay, first, cut, scan)
     u = [(cut(k), cut(v)) for k, v in memory.outer]
     # What the updates of a chunk leave in the state after it: k_j v_j^T with the decays from j on.
@@ -94,7 +94,7 @@ def over_time(
             rest = matmul(by_state, states)
             rest = rest if by_input is None else rest + by_input
             y = y + matmul(_scores(q, left, own_updates), rest)
-        reads.append(cut.joined(y))
+        reads.append(cut.joined(permute_dims(y, (0, 2, 1, 3))))
     return final, reads
 
 
@@ -105,8 +105,8 @@ def chunk_length(memory: Memory, keys: int) -> int:
     return LENGTH if memory.rank_one is None else min(max(SHORT, keys // 2), LENGTH)
 
 
-class _Cut:
-    """Cuts (T, M, D) into chunks (N, M, C, D), the last filled up, and joins them again."""
+class Cut:
+    """Cuts (T, M, ...) into chunks (N, C, M, ...), the last filled up, and joins them again."""
 
     def __init__(self, steps: int, length: int, reverse: bool) -> None:
         self.steps, self.length, self.reverse = steps, length, reverse
@@ -114,29 +114,32 @@ class _Cut:
         self.filled = self.chunks * length - steps  # the steps of the last chunk that do nothing
 
     def __call__(self, x: Tensor, fill: float = 0.0) -> Tensor:
+        """Return (T, M, D) as (N, M, C, D)."""
+        return permute_dims(self.cut(x, fill), (0, 2, 1, 3))
+
+    def cut(self, x: Tensor, fill: float) -> Tensor:
+        """Return the chunks of x with steps in front of its other axes."""
         if self.reverse:
             x = flip(x, axis=0)
         if self.filled:
             rest = full((self.filled, *x.shape[1:]), fill, dtype=x.dtype, device=x.device)
             x = concat([x, rest], axis=0)
-        x = reshape(x, (self.chunks, self.length, *x.shape[1:]))
-        return permute_dims(x, (0, 2, 1, 3))
+        return reshape(x, (self.chunks, self.length, *x.shape[1:]))
 
     def joined(self, y: Tensor) -> Tensor:
-        """Return (T, M, D) of chunks (N, M, C, D)."""
-        chunks, memories, length, width = y.shape
-        y = reshape(permute_dims(y, (0, 2, 1, 3)), (chunks * length, memories, width))
+        """Return (T, M, ...) of chunks (N, C, M, ...)."""
+        y = reshape(y, (self.chunks * self.length, *y.shape[2:]))
         y = y[: self.steps] if self.filled else y
         return flip(y, axis=0) if self.reverse else y
 
 
 def _decays(
-    decay: Tensor | float, first: Tensor, cut: _Cut, scan: Scan
+    decay: Tensor | float, first: Tensor, cut: Cut, scan: Scan
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Return the decays inside of each chunk, around each step, of its first state and updates.
+    """Return the decays inside of each chunk, around each step.
 
-    Returns those of the first state before a step (N, M, C, K'), of the updates before it and
-    after it (N, M, C, C) or (N, M, C, C, K), and of the first state after it.
+    Of the first state before a step (N, M, C, K'), of the updates before it and after it
+    (N, M, C, C) or (N, M, C, C, K), and of the first state after it.
     """
     length = cut.length
     one = HOST.xp.eye(length + 1, dtype=first.dtype)

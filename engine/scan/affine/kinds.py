@@ -1,4 +1,4 @@
-"""Tell the kind of each group of states: how its new states depend on the old ones.
+"""Find the groups of states that read each other, and tell how new states depend on old ones.
 
 A claim is proved on the recorded step and never guessed: a group of which nothing can be proved is
 non-linear. What the degrees of the ops alone say holds for mixed entries too; forms know more.
@@ -13,9 +13,8 @@ from engine.node import Shape
 from engine.scan.affine.forms import ANY, Form, NotAffineError, Term, identity, size
 from engine.scan.affine.outer import products
 from engine.scan.affine.rules import form_of
-from engine.scan.groups import Group, groups
 from engine.scan.program import Literal, Program, Value
-from engine.scan.reading import recorded, trace
+from engine.scan.reading import shapes_only, trace
 from engine.tensor import Tensor
 
 SHIFT = "shift"
@@ -43,10 +42,46 @@ class Axes(NamedTuple):
     kept: int
 
 
+class Group(NamedTuple):
+    """States that lead to each other, by number.
+
+    Without a `loop` it is one state that no step feeds back: a shift of something that can be known
+    for all steps at once. `kind` says how its new states depend on the old ones.
+    """
+
+    states: tuple[int, ...]
+    loop: bool
+    kind: str = ""
+
+
+def groups(program: Program) -> tuple[Group, ...]:
+    """Return the groups of a program's states, each after those that it reads."""
+    count = len(program.carry)
+    every = states_read(program)
+    reads = [every[p] for p in program.carry]
+    reach = [set(one) for one in reads]
+    for k in range(count):  # all states that a state depends on, over any number of steps
+        for i in range(count):
+            if k in reach[i]:
+                reach[i] |= reach[k]
+    together = {tuple(sorted({i, *(j for j in reach[i] if i in reach[j])})) for i in range(count)}
+    ordered = sorted(together, key=lambda own: (len(set().union(*(reach[i] for i in own))), own))
+    return tuple(Group(own, own[0] in reach[own[0]]) for own in ordered)
+
+
+def states_read(program: Program) -> list[set[int]]:
+    """Return the states that each value is computed from."""
+    found: list[set[int]] = []
+    for value in program.values:
+        own = {program.carried[value.position]} if value.position in program.carried else set()
+        found.append(own.union(*(found[p] for p in value.operands)))
+    return found
+
+
 def classified(program: Program) -> tuple[Group, ...]:
     """Return the groups of a program's states with the kind of each; found once a program."""
     if "groups" not in program.memo:
-        with recorded():
+        with shapes_only():
             made = trace(program)
             program.memo["groups"] = tuple(
                 one._replace(kind=_kind(program, one, made)) for one in groups(program)
@@ -153,18 +188,16 @@ def is_affine(program: Program, states: Collection[int]) -> bool:
     """Return whether the new values of some states are affine in those states together."""
     affine: dict[int, bool] = {}
     for value, depends in _depending(program, states):
-        op = value.op
-        assert op is not None
-        alone = sum(depends) == 1
+        degree, alone = value.degree, sum(depends) == 1
         affine[value.position] = (
             all(affine.get(one, True) for one in value.operands)
             and _is_floating(value, program)
             and (
-                op.degree == "sum"
-                or (op.degree == "product" and alone and not any(depends[2:]))
-                or (op.degree == "product" and op.inputs == 3 and not all(depends[:2]))
-                or (op.degree == "quotient" and depends[0] and alone)
-                or (op.degree == "choice" and not depends[0])
+                degree == "sum"
+                or (degree == "product" and alone and not any(depends[2:]))
+                or (degree == "product" and value.linear and not all(depends[:2]))
+                or (degree == "quotient" and depends[0] and alone)
+                or (degree == "choice" and not depends[0])
             )
         )
     return all(affine.get(program.carry[i], True) for i in states)
@@ -174,20 +207,18 @@ def is_max_plus(program: Program, states: Collection[int]) -> bool:
     """Return whether the new values of some states are maxima of sums: state plus a rest."""
     shifted: dict[int, bool] = {}
     for value, depends in _depending(program, states):
-        op = value.op
-        assert op is not None
         inside = all(shifted.get(one, True) for one in value.operands)
         same = all(program.values[p].shape == value.shape for p in value.operands if p in shifted)
         shifted[value.position] = (
-            inside and same and op.kind == "elementwise" and _is_floating(value, program)
-            and (op.degree == "maximum" or (op.degree == "sum" and _is_shift(value, depends)))
+            inside and same and value.kind == "elementwise" and _is_floating(value, program)
+            and (value.degree == "maximum" or (value.degree == "sum" and _is_shift(value, depends)))
         )  # fmt: skip
     return all(shifted.get(program.carry[i], True) for i in states)
 
 
 def _is_floating(value: Value, program: Program) -> bool:
     """Return whether a degree says something of a value: of floats, however they are chosen."""
-    chosen = value.op is not None and value.op.degree == "choice"
+    chosen = value.degree == "choice"
     kinds = {program.values[p].dtype.kind for p in value.operands[chosen:]}
     return kinds == {"f"} and value.dtype.kind == "f"
 

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from engine.node import Node
 from engine.ops.shaping import broadcast_to
 from engine.scan.affine.forms import (
     ANY,
@@ -33,10 +32,11 @@ from engine.tensor import Tensor
 
 
 class Read(NamedTuple):
-    """A weighted sum over the folded axis of a memory before or after the step, and its leaf."""
+    """A weighted sum over an axis of a memory before or after the step, and its leaf."""
 
     base: Base
     weight: Coefficient
+    folded: int | None
     leaf: Tensor
 
 
@@ -58,7 +58,6 @@ class _Splitting(Cutting):
         self.forms: dict[int, Form] = {}
         self.new: dict[int, Form] = {}  # of the memories
         self.reads: list[Read] = []
-        self.folded: dict[Node, int] = {}  # the axis of each read
 
     def stages(self) -> Split:
         groups = classified(self.program)
@@ -134,21 +133,17 @@ class _Splitting(Cutting):
     def _read(self, term: Term, rank: int) -> Tensor:
         if term.weight is None:
             raise NotAffineError("a memory itself is needed")
-        shape = self.program.values[self.program.carry[term.base[1]]].shape
         for one in self.reads:
-            if one.base == term.base and _same(one.weight, term.weight) and (
-                self.folded[one.leaf.node] == term.folded
-            ):  # fmt: skip
-                return self._placed(one.leaf, term, rank)
-        left = tuple(n for i, n in enumerate(shape) if i != term.folded)
-        made = leaf(left, self.program.values[self.program.carry[term.base[1]]].dtype, "numpy")
-        self.reads.append(Read(term.base, term.weight, made))
-        assert term.folded is not None
-        self.folded[made.node] = term.folded
-        self.sources[made.node] = ("read", len(self.reads) - 1)
-        return self._placed(made, term, rank)
-
-    def _placed(self, made: Tensor, term: Term, rank: int) -> Tensor:
+            alike = (one.base, one.folded) == (term.base, term.folded)
+            if alike and _same(one.weight, term.weight):
+                made = one.leaf
+                break
+        else:
+            memory = self.program.values[self.program.carry[term.base[1]]]
+            left = tuple(n for i, n in enumerate(memory.shape) if i != term.folded)
+            made = leaf(left, memory.dtype, "numpy")
+            self.sources[made.node] = ("read", len(self.reads))
+            self.reads.append(Read(term.base, term.weight, term.folded, made))
         to = [None if one == ANY else one for one in term.axes if one is not None]
         out: Tensor = arranged(made, to, made.ndim, rank)
         return out
@@ -166,9 +161,8 @@ class _Splitting(Cutting):
         reads = [one for one in self.reads if one.base[1] == i]
         for folded, kept in ((rank - 2, rank - 1), (rank - 1, rank - 2)):
             axes = Axes(folded, kept)
-            if all(self.folded[one.leaf.node] == folded for one in reads) and fits(
-                form, axes
-            ) and all(_is_free(one.weight, kept, rank) for one in reads):  # fmt: skip
+            alike = all(one.folded == folded and _is_free(one.weight, kept, rank) for one in reads)
+            if alike and fits(form, axes):
                 return axes, form
         raise NotFusableError(f"state {i} is read along another axis than it is written")
 

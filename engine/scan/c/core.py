@@ -155,9 +155,8 @@ class CCore:
             return well_placed(HOST.xp.ascontiguousarray(batched.get(position), dtype=dtype))
         value = batched.program.values[position]
         if role == "packed":
-            assert value.op is not None
             weight = batched.get(value.operands[1]).astype(dtype, copy=False)
-            return library.packed(weight.T if value.op.inputs == 3 else weight)
+            return library.packed(weight.T if value.linear else weight)
         return HOST.xp.empty((PARTS, *value.shape) if role == "partial" else value.shape, dtype)
 
 

@@ -40,7 +40,7 @@ def step_of(layout: KernelLayout, meetings: int, *, shares: bool = True) -> Step
     work = weights = columns = 0
     for p in layout.program.core:
         value, each = layout.values[p], 10  # an element-wise op takes as long as so many
-        if value.op is not None and value.op.kind == "product":
+        if value.kind == "product":
             each = layout.values[value.operands[0]].shape[-1]
             if layout.packs(value):
                 weights += math.prod(layout.values[value.operands[1]].shape)

@@ -121,7 +121,7 @@ def summed_at(arrays: LoopArrays, value: Value) -> int:
     """Return the level of the loops that have the terms of a sum over all units at hand, or of one
     beside the core over some; -1: none.
     """
-    if value.op is None or value.op.kind != "reduction" or value.op.degree != "sum":
+    if value.kind != "reduction" or value.degree != "sum":
         return -1
     if value.position in arrays.program.beside and not arrays.program.derived:
         return arrays.layout.level[value.operands[0]]
@@ -164,7 +164,7 @@ def fold(arrays: LoopArrays, value: Value) -> list[str]:
             step = f"{nest.plain(p, to)} = {value.op.expression({}).format(start, term)};"
             lines += nest.text([step])
             continue
-        one = Fold(name, start, nest.plain(p, to), loops, value.op.degree == "sum")
+        one = Fold(name, start, nest.plain(p, to), loops, value.degree == "sum")
         lines += nest.text([step], folds=[one])
     return lines
 
@@ -245,7 +245,7 @@ def packed(arrays: LoopArrays, value: Value) -> list[str]:
 
 def plain(arrays: LoopArrays, value: Value) -> tuple[str, bool]:
     """Return the matrix of a product as it lies in memory, and whether it is the transpose."""
-    right, turn = value.operands[1], value.op is not None and value.op.inputs == 3
+    right, turn = value.operands[1], value.linear
     source = turned(arrays.program, right)
     if source is not None and source not in arrays.program.varies and not turn:
         right, turn = source, True

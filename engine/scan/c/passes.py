@@ -170,8 +170,7 @@ class Pass:
         if slot.role != "packed":
             return prod(value.shape) * (PARTS if slot.role == "partial" else 1)
         rows, columns = self.program.values[value.operands[1]].shape
-        assert value.op is not None
-        return library.size(columns, rows) if value.op.inputs == 3 else library.size(rows, columns)
+        return library.size(columns, rows) if value.linear else library.size(rows, columns)
 
     def _slot(self, place: int, slot: Slot, places: dict[Any, int]) -> int:
         """Return the number of the array of a slot of the kernel."""
@@ -285,7 +284,6 @@ def _large(program: Program, value: Value) -> Product:
 
 def _matrix(program: Program, value: Value) -> tuple[int, bool]:
     """Return the matrix of a product on its right, and whether it is taken transposed."""
-    assert value.op is not None
-    p, is_turned = value.operands[1], value.op.inputs == 3
+    p, is_turned = value.operands[1], value.linear
     source = turned(program, p)
     return (p, is_turned) if source is None else (source, not is_turned)

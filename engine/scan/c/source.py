@@ -104,11 +104,10 @@ class Writer(LoopArrays):
         at = [self.values[p] for p in sorted(program.core) if layout.level[p] == level]
         lines: list[str] = []
         for value in at:
-            assert value.op is not None
-            if value.op.kind == "product":
+            if value.kind == "product":
                 lines += packed(self, value) if layout.packs(value) else product(self, value)
         for value in at:
-            if value.breaks and value.op is not None and value.op.kind == "reduction":
+            if value.breaks and value.kind == "reduction":
                 is_known = value.position in self.summed
                 lines += put_together(self, value) if is_known else fold(self, value)
         ready = [value for value in self.values

@@ -87,8 +87,7 @@ class Bodies(ThreadArrays):
     def by_library(self) -> list[Value]:
         """Return the products with a weight, in the order in which they are computed."""
         return [v for v in self.values if v.position in self.program.core
-                and v.op is not None and v.op.kind == "product"
-                and self.layout.packs(v)]  # fmt: skip
+                and v.kind == "product" and self.layout.packs(v)]  # fmt: skip
 
     # ---- parts
 

@@ -269,7 +269,6 @@ class Linear:
             own = (program.carried[term.p], self.nest.access(self.nest.address(*term)))
             return f"(real){int(self.held[own] == f's{column}')}"
         inner = self.nest.needs(term)
-        assert value.op is not None
         if arrays.layout.moves(value) is not None:
             parts = [self.known.get((one, column), "(real)0") for one in inner]
             return f"({' + '.join(parts)})" if parts else "(real)0"
@@ -277,11 +276,11 @@ class Linear:
         words = []
         for slot, one in enumerate(value.inputs):
             if isinstance(one, Literal):
-                words.append("(real)0" if value.op.degree in ("sum", "choice") else literal(one))
+                words.append("(real)0" if value.degree in ("sum", "choice") else literal(one))
                 continue
             part = next(given)
-            keeps = (value.op.degree in ("product", "quotient") and one not in program.depends) or (
-                value.op.degree == "choice" and slot == 0)  # fmt: skip
+            keeps = (value.degree in ("product", "quotient") and one not in program.depends) or (
+                value.degree == "choice" and slot == 0)  # fmt: skip
             words.append(self.nest.emit(*part) if keeps else
                          self.known.get((part, column), "(real)0"))  # fmt: skip
         return f"({arrays.layout.expression(value).format(*words)})"

@@ -39,12 +39,12 @@ class Part:
     @property
     def products(self) -> list[Value]:
         """Return the products."""
-        return [v for v in self.breaks if v.op is not None and v.op.kind == "product"]
+        return [v for v in self.breaks if v.kind == "product"]
 
     @property
     def folds(self) -> list[Value]:
         """Return the folds."""
-        return [v for v in self.breaks if v.op is not None and v.op.kind == "reduction"]
+        return [v for v in self.breaks if v.kind == "reduction"]
 
 
 def levels(arrays: ThreadArrays) -> list[Part]:
@@ -109,8 +109,7 @@ def divided(arrays: ThreadArrays, *, library: bool) -> list[Part]:
 
 
 def _by_library(arrays: ThreadArrays, value: Value) -> bool:
-    assert value.op is not None
-    return value.op.kind == "product" and arrays.layout.packs(value)
+    return value.kind == "product" and arrays.layout.packs(value)
 
 
 def _tile(arrays: ThreadArrays, part: Part, made: list[tuple[Threads, list[str]]]) -> bool:
@@ -185,11 +184,10 @@ def _operands_read(arrays: ThreadArrays, value: Value) -> set[int]:
     """Return which products and folds a product or a fold reads in memory."""
     held, arrays.reads = arrays.reads, []
     arrays.writes = []
-    assert value.op is not None
-    level = arrays.layout.level[value.position] - (value.op.kind == "reduction")
+    level = arrays.layout.level[value.position] - (value.kind == "reduction")
     try:
         for p in value.operands:
-            if value.op.kind == "product" and arrays.layout.packs(value):
+            if value.kind == "product" and arrays.layout.packs(value):
                 arrays.reads.append((p, Access((), At())))
                 continue
             for box in arrays.boxes(p):

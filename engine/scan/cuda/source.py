@@ -152,9 +152,7 @@ class Writer(Bodies):
 
     @cached_property
     def _joins(self) -> bool:
-        """Return whether the first part of the next step joins the last one of this: no thread then
-        reads what another one has just written.
-        """
+        """Return whether the first part of the next step joins the last: all stays in a thread."""
         first, last = self.parts[0], self.parts[-1]
         alike = first.tiled and last.tiled and first.extents == last.extents
         return (

@@ -77,13 +77,6 @@ class Threads(Nest):
         own = self.arrays.joined and p in self.arrays.program.carried
         return f"own_load(&{place})" if own else place
 
-    def store(self, p: int, index: Index) -> list[str]:
-        """Return the places in memory that a value is written to."""
-        for i, one in enumerate(self.arrays.program.carry):
-            if one == p and self.arrays.stored_by_level(i):
-                self.arrays.writes.append((i, self.access(self.address(p, index))))
-        return super().store(p, index)
-
     def carry(self, i: int, p: int, index: Index) -> str:
         """Return the place of new state `i`."""
         self.arrays.writes.append((i, self.access(self.address(p, index))))

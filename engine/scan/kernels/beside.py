@@ -49,9 +49,7 @@ def _deferred(layout: KernelLayout, is_plain: Callable[[Value], bool]) -> frozen
 def _hoisted(
     layout: KernelLayout, is_plain: Callable[[Value], bool], inside: frozenset[int]
 ) -> frozenset[int]:
-    """Return the hoisted element-wise ops that are read afterwards, and not by what goes before; by
-    the kernel, which computes the ops `inside`, in the same row alone.
-    """
+    """Return the hoisted element-wise ops read afterwards; by the ops `inside` in one row alone."""
     if not layout.rows:
         return frozenset()
     program = layout.program
@@ -61,7 +59,7 @@ def _hoisted(
     def read(value: Value, operands: Iterable[int]) -> None:
         """Note what the kernel reads, and what of that in rows that may not be those it writes."""
         used.update(operands)
-        straight = value.op is not None and value.op.kind == "elementwise"
+        straight = value.kind == "elementwise"
         crooked.update(p for p in operands if not straight or value.position in crooked - inside
                        or len(layout.values[p].shape) != len(value.shape))  # fmt: skip
 
@@ -193,8 +191,7 @@ class _Found:
                 return False
             users = [value for value in self.users[p] if value.position not in inside]
             for value in users:
-                assert value.op is not None
-                linear = value.op.degree == "sum" and len(value.inputs) == 1
+                linear = value.degree == "sum" and len(value.inputs) == 1
                 if not linear or value.dtype != self.values[p].dtype:
                     return False
                 if any(one.position in inside for one in self.users[value.position]):
@@ -217,7 +214,7 @@ class _Found:
     def _is_fold(self, value: Value, rows: dict[int, int]) -> bool:
         """Return whether a value is a sum over units that the loops of its operand can take."""
         layout, op = self.layout, value.op
-        if op is None or op.kind != "reduction" or op.degree != "sum" or not op.start:
+        if op is None or value.kind != "reduction" or value.degree != "sum" or not op.start:
             return False
         p = value.operands[0]
         inner, gone = self.values[p], layout.folded(value)

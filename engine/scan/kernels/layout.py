@@ -74,7 +74,7 @@ class KernelLayout:
     def expression(self, value: Value) -> str:
         """Return the expression of an element-wise op in C; empty where there is none."""
         assert value.op is not None
-        return value.op.expression(value.attrs) if value.op.kind == "elementwise" else ""
+        return value.op.expression(value.attrs) if value.kind == "elementwise" else ""
 
     def moves(self, value: Value) -> tuple[Move, ...] | None:
         """Return where an op of layout takes its numbers from, None for any other."""
@@ -105,8 +105,8 @@ class KernelLayout:
     def _is_early(self, value: Value) -> bool:
         """Return whether a function has fewer numbers than a state: loops do those one by one."""
         state = max(math.prod(self.values[p].shape) for p in self.program.carry)
-        few, op = math.prod(value.shape) < state, value.op
-        return few and op is not None and op.kind == "elementwise" and not op.degree
+        few = math.prod(value.shape) < state
+        return few and value.kind == "elementwise" and not value.degree
 
     def _given(self) -> Iterator[int]:
         """Yield the values outside of the core that the kernel reads as arrays, leaves included."""
@@ -146,13 +146,13 @@ class KernelLayout:
 
     def _check_op(self, value: Value) -> None:
         assert value.op is not None
-        if value.op.kind == "product":
+        if value.kind == "product":
             work = math.prod(value.shape) * self.values[value.operands[0]].shape[-1]
             if not self.packs(value) and not self.rows and work > MULTIPLICATIONS:
                 raise NotFusableError(f"{_name(value)} is a large product by a matrix that varies")
-            if len(value.operands) > 2 or (value.op.inputs == 3 and not self.packs(value)):
+            if len(value.operands) > 2 or (value.linear and not self.packs(value)):
                 raise NotFusableError(f"{_name(value)} is no plain product")
-        elif value.op.kind == "reduction":
+        elif value.kind == "reduction":
             if not value.op.start or value.dtype != self.dtype:
                 raise NotFusableError(f"{_name(value)} in the step has no kernel")
             if (
@@ -198,9 +198,7 @@ class KernelLayout:
         return p in self.program.core and not value.breaks and bool(self.expression(value))
 
     def _repeats(self, value: Value, p: int) -> bool:
-        """Return whether a value has to lie in memory before another is computed from it: one that
-        is read in another shape, or would be computed again for each entry of an outer axis.
-        """
+        """Return whether a value is read in another shape, or again by entries of an outer axis."""
         inner, moves = self.values[p], self.moves(value) or ()
         if any(move.flat for move in moves):
             return p in self.program.core and not inner.breaks
@@ -227,10 +225,9 @@ class KernelLayout:
                 inner = self.values[p]
                 if p not in self.program.core or inner.breaks:
                     continue
-                assert value.op is not None
                 earlier = self.level[p] < self.level[value.position] - value.breaks
                 flat = any(move.flat for move in self.moves(value) or ())
-                if earlier or flat or value.op.kind == "product":
+                if earlier or flat or value.kind == "product":
                     kept.add(p)
         return frozenset(kept)
 

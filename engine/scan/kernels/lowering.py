@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from engine.node import Node
 from engine.scan.program import Program, Source, Value
-from engine.scan.reading import ConstantReader, placeholder, recorded, traced
+from engine.scan.reading import ConstantReader, placeholder, shapes_only, traced
 from engine.scan.rows import moves_of
 from engine.tensor import Tensor
 
@@ -30,7 +30,7 @@ def _once(program: Program) -> Program:
         return program
     made: list[Tensor] = []
     changed = False
-    with recorded():
+    with shapes_only():
         for value in program.values:
             if value.op is None:
                 made.append(placeholder(value))

@@ -38,13 +38,12 @@ class Nest:
         found = []
         for i, one in enumerate(program.carry):
             if one == p and arrays.stored_by_level(i):
-                found.append(self._place(f"{arrays.slot('carry', i)} + goes * {arrays.size(p)}",
-                                         p, index, f"to_state_{i}"))  # fmt: skip
+                found.append(self.carry(i, p, index))
         if p in program.stored:
             found.append(self._place(f"{arrays.slot('stored', p)} + t * {arrays.size(p)}", p,
                                      index, f"to_stored_{p}"))  # fmt: skip
         elif p in arrays.layout.kept:
-            found.append(self._place(arrays.slot("scratch", p), p, index, f"to_scratch_{p}"))
+            found.append(self.scratch(p, index))
         return found
 
     def carry(self, i: int, p: int, index: Index) -> str:

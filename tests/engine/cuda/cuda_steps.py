@@ -15,8 +15,8 @@ import numpy as np
 import engine
 from engine.scan import EXECUTORS
 from engine.scan.cuda.core import CudaCore
+from engine.scan.executors import Fused
 from engine.scan.explicit import Explicit
-from engine.scan.fused import Fused
 
 Arrays = dict[str, np.ndarray[Any, Any]]
 FORMS = ("sweep", "graph", "launches")

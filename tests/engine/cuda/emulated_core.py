@@ -13,8 +13,8 @@ from typing import Any
 from engine.backends import NAMESPACES, by_device
 from engine.scan import EXECUTORS
 from engine.scan.cuda.core import CudaCore
+from engine.scan.executors import Fused
 from engine.scan.explicit import Explicit
-from engine.scan.fused import Fused
 from engine.scan.plan import PlanCore
 from engine.scan.time_batched import TimeBatched
 from tests.devices import choose_cupy

@@ -14,7 +14,7 @@ import rnn
 from engine.scan import cores, recorded
 from engine.scan.call import prepare
 from engine.scan.cuda import model
-from engine.scan.cuda.forms import choices
+from engine.scan.cuda.core import choices
 from engine.scan.cuda.model import H200, Machine, Multiplied, Shape, Tiling
 from engine.scan.cuda.source import Writer
 from engine.scan.explain import _over_time

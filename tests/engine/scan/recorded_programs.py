@@ -7,7 +7,7 @@ import rnn
 from engine.backends import HOST
 from engine.scan.call import prepare
 from engine.scan.derivative import Derivative
-from engine.scan.fused import Fused
+from engine.scan.executors import Fused
 from engine.scan.plan import PlanCore
 from engine.scan.program import Literal, Program, Source
 from engine.scan.recurrence import Recurrence

@@ -13,8 +13,8 @@ import rnn
 from engine.scan.c import division
 from engine.scan.c.core import CCore
 from engine.scan.derivative import derivative, worth_saving
+from engine.scan.executors import Fused
 from engine.scan.explicit import Explicit
-from engine.scan.fused import Fused
 from engine.scan.kernels.beside import joined
 from engine.scan.kernels.layout import KernelLayout
 from engine.scan.kernels.lowering import lowered

@@ -15,8 +15,8 @@ import engine
 import rnn
 from engine.scan import EXECUTORS, recorded
 from engine.scan.c.core import CCore
+from engine.scan.executors import Fused
 from engine.scan.explicit import Explicit
-from engine.scan.fused import Fused
 from engine.scan.kernels.nest import Nest
 from engine.scan.plan import PlanCore
 from engine.scan.program import NotFusableError

@@ -3,8 +3,8 @@
 import pytest
 
 import engine
+from engine.scan.affine.kinds import groups
 from engine.scan.call import prepare
-from engine.scan.groups import groups
 from engine.scan.recorded import program_of
 
 

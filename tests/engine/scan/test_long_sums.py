@@ -12,9 +12,9 @@ import rnn
 from engine.backends import HOST
 from engine.scan.c.core import CCore
 from engine.scan.c.products import product
-from engine.scan.fused import Fused
+from engine.scan.executors import Fused
 from engine.scan.plan import PlanCore
-from engine.scan.summing import BLOCK, summed
+from engine.scan.time_batched import BLOCK, summed
 from tests.engine.scan.test_fused import only
 from tests.engine.test_host_kernels import there_is_a_compiler
 

@@ -10,7 +10,7 @@ import engine
 from engine.scan import derivative, masked, nodes, reading, recorded
 from engine.scan.c.core import CCore
 from engine.scan.checkpointed import CheckpointedRecurrence
-from engine.scan.fused import Fused
+from engine.scan.executors import Fused
 from engine.scan.kernels.nest import ROW, At, Nest
 from engine.scan.padding import over
 from engine.scan.plan import PlanCore

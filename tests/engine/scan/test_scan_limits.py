@@ -58,9 +58,9 @@ def test_sums_step_by_step_of_a_weight_of_the_shape_of_the_state(executor, monke
     # Its gradient is a sum of products over time alone: no other sum holds it.
     monkeypatch.setattr(recorded, "_programs", OrderedDict())
     monkeypatch.setattr(time_batched, "LARGE", 0)
-    sums, right = [], TimeBatched._added_up
+    sums, right = [], TimeBatched._each_step
     monkeypatch.setattr(
-        TimeBatched, "_added_up", lambda self, value: sums.append(value) or right(self, value)
+        TimeBatched, "_each_step", lambda self, value: sums.append(value) or right(self, value)
     )
 
     def run():

@@ -12,7 +12,7 @@ import engine
 import rnn
 from engine.scan.c import core
 from engine.scan.c.core import CCore
-from engine.scan.fused import Fused
+from engine.scan.executors import Fused
 from engine.scan.kernels.beside import is_in_order, reduced
 from engine.scan.kernels.lowering import lowered
 from engine.scan.plan import PlanCore
