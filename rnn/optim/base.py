@@ -280,13 +280,22 @@ def _taken(left: dict[str, Array], name: str, like: Any, faults: list[str]) -> A
     return tuple(value.tolist()) if isinstance(like, tuple | list) else value.item()
 
 
+def settings_of(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings among the locals of the `__init__` of a rule: all but the parameters."""
+    return {name: x for name, x in given.items() if name not in ("self", "params", "__class__")}
+
+
 def at_least_0(kind: str, group: Group, *names: str) -> None:
     """Raise ValueError for settings that are no finite numbers of at least 0."""
     for name in names:
-        value = group[name]
-        if not is_real(value) or not 0 <= float(value) < math.inf:
-            told = "learning rate lr" if name == "lr" else name
-            raise ValueError(f"{kind}: {told} must be a finite number of at least 0, got {value!r}")
+        number(kind, "learning rate lr" if name == "lr" else name, group[name])
+
+
+def number(kind: str, name: str, value: Any) -> float:
+    """Return a finite number of at least 0 as a float. Raises ValueError for any other value."""
+    if not is_real(value) or not 0 <= float(value) < math.inf:
+        raise ValueError(f"{kind}: {name} must be a finite number of at least 0, got {value!r}")
+    return float(value)
 
 
 def yes_or_no(kind: str, group: Group, *names: str) -> None:

@@ -11,7 +11,8 @@ from typing import Any
 
 from rnn.modules.values import whole
 from rnn.optim import Optimizer
-from rnn.schedules.base import Schedule, between, cosine, for_each, number
+from rnn.optim.base import number
+from rnn.schedules.base import Schedule, between, cosine, for_each
 
 
 class LambdaLR(Schedule):

@@ -8,7 +8,8 @@ from typing import Any
 
 from rnn.modules.values import probability, whole
 from rnn.optim import Optimizer
-from rnn.schedules.base import Schedule, between, cosine, for_each, number
+from rnn.optim.base import number
+from rnn.schedules.base import Schedule, between, cosine, for_each
 
 ANNEALED = {"cos": cosine, "linear": between}
 

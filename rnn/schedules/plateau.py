@@ -7,7 +7,8 @@ from typing import Any
 from engine.checks import is_real
 from rnn.modules.values import whole
 from rnn.optim import Optimizer
-from rnn.schedules.base import Schedule, for_each, number
+from rnn.optim.base import number
+from rnn.schedules.base import Schedule, for_each
 
 
 class ReduceLROnPlateau(Schedule):

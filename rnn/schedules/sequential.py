@@ -7,7 +7,8 @@ from typing import Any
 
 from rnn.modules.values import whole
 from rnn.optim import Optimizer
-from rnn.schedules.base import Schedule, between, number
+from rnn.optim.base import number
+from rnn.schedules.base import Schedule, between
 
 
 class SequentialLR(Schedule):
