@@ -7,7 +7,7 @@ format; `keras_parts.py` says what the layers of a model are.
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from engine import Tensor
 from engine.backends import Array
@@ -23,12 +23,7 @@ from rnn.layers.recurrent import Recurrent
 from rnn.layers.stacked import Bidirectional, Stacked
 from rnn.modules.module import Module
 
-
-class Slot(NamedTuple):
-    """Hold a module with arrays of its own, and what errors call it."""
-
-    where: str
-    module: Module
+Slots = list[tuple[str, Module]]  # modules with arrays of their own, and what errors call them
 
 
 def to_keras(module: Module) -> list[Array]:
@@ -46,7 +41,7 @@ def to_keras(module: Module) -> list[Array]:
     >>> [x.shape for x in rnn.interop.to_keras(rnn.GRU(3, 5))]
     [(3, 15), (5, 15), (2, 15)]
     """
-    return [x for slot in _slots(module, "to_keras") for x in written(slot.module)]
+    return [x for _, own in _slots(module, "to_keras") for x in written(own)]
 
 
 def from_keras(module: Module, weights: Any) -> None:
@@ -72,8 +67,8 @@ def from_keras(module: Module, weights: Any) -> None:
         weights = weights.get_weights()
     slots = _slots(module, "from_keras")
     given = list(_flat(weights))
-    expected = {f"{slot.where} {name}": shape
-                for slot in slots for name, shape in shapes_of(slot.module).items()}  # fmt: skip
+    expected = {f"{where} {name}": shape
+                for where, own in slots for name, shape in shapes_of(own).items()}  # fmt: skip
     if len(given) != len(expected):
         listed = ", ".join(f"{name} {shape}" for name, shape in expected.items())
         raise ValueError(
@@ -85,8 +80,8 @@ def from_keras(module: Module, weights: Any) -> None:
         raise ValueError(f"from_keras: {'; '.join(faults)}{_hint(slots, given)}")
     arrays = iter([as_array(x) for x in given])
     values: list[tuple[Tensor, Array]] = []
-    for slot in slots:
-        values += read(slot.module, [next(arrays) for _ in shapes_of(slot.module)])
+    for _, own in slots:
+        values += read(own, [next(arrays) for _ in shapes_of(own)])
     assign(values)
 
 
@@ -113,15 +108,15 @@ def fill(where: str, named: dict[str, Part], saved: Saved) -> None:
     assign(values)
 
 
-def _slots(module: Module, where: str) -> list[Slot]:
+def _slots(module: Module, where: str) -> Slots:
     """Return all modules with arrays, in order. Raises for those that Keras does not have."""
     if isinstance(module, _Layer | Recurrent | Bidirectional | Stacked | Cell):
-        found = [Slot(run.where, run.cell) for layer in runs(module) for run in layer]
-        for slot in found:
-            check_cell(where, slot.module)  # type: ignore[arg-type]
-        return found
+        found = [run for layer in runs(module) for run in layer]
+        for run in found:
+            check_cell(where, run.cell)
+        return [(run.where, run.cell) for run in found]
     named = keyed(list(parts(where, module)))
-    return [Slot(f"{key} {place}".strip(), own)
+    return [(f"{key} {place}".strip(), own)
             for key, part in named.items() for place, own in part.modules.items()]  # fmt: skip
 
 
@@ -136,9 +131,9 @@ def _flat(weights: Any) -> Iterator[Any]:
             yield one
 
 
-def _hint(slots: list[Slot], given: list[Any]) -> str:
+def _hint(slots: Slots, given: list[Any]) -> str:
     """Return what to do where the arrays are those of the GRU's other form."""
-    kinds = {type(bare(one.module)) for one in slots if isinstance(one.module, Cell)}
+    kinds = {type(bare(own)) for _, own in slots if isinstance(own, Cell)}
     biases = [getattr(x, "ndim", 0) for x in given[2::3]]
     if kinds == {GRUCell} and 1 in biases:
         return "; a GRU with reset_after=False is rnn.Recurrent(rnn.ResetBeforeGRUCell(...)) here"
