@@ -75,7 +75,8 @@ def export_onnx(
         return model
     if layout not in (0, 1):
         raise ValueError(f"export_onnx: layout must be 0 or 1, got {layout!r}")
-    states, lengths = flag("states", states), flag("lengths", lengths)
+    states = flag("export_onnx: states", states)
+    lengths = flag("export_onnx: lengths", lengths)
     try:
         layers = runs(module)
     except TypeError as error:

@@ -56,7 +56,7 @@ class Optimizer(Advised):
             )
         given = list(params)
         if not given:
-            raise ValueError(f"{kind}: no parameters to optimise")
+            raise ValueError(f"{kind}: no parameters to optimise; give module.parameters()")
         grouped = isinstance(given[0], Mapping)
         for group in given if grouped else [{"params": given}]:
             self.add_param_group(group)
@@ -82,7 +82,10 @@ class Optimizer(Advised):
         for number, x in enumerate(own, first):
             _check_parameter(kind, x, number, taken)
         if not own:
-            raise ValueError(f"{kind}: no parameters to optimise in group {len(self.param_groups)}")
+            raise ValueError(
+                f"{kind}: no parameters to optimise in group {len(self.param_groups)}; give "
+                "module.parameters() or leave the group out"
+            )
         settings = {**self._defaults, **{k: v for k, v in group.items() if k != "params"}}
         settings = {name: _plain(value) for name, value in settings.items()}
         self.check(settings)
@@ -97,15 +100,16 @@ class Optimizer(Advised):
 
     def check(self, group: Group) -> None:
         """Raise ValueError for settings out of range."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} has no check(group); write one")
 
     def slots(self, group: Group) -> dict[str, float]:
         """Return the state that the rule needs, by name, and its first values."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} has no slots(group); write one")
 
     def rule(self, group: Group, xp: Any, x: Array, g: Array, state: Slots, steps: int) -> None:
         """Change flat x in place by its gradient g, which may be overwritten; `steps` is from 1."""
-        raise NotImplementedError
+        told = "rule(group, xp, x, g, state, steps)"
+        raise NotImplementedError(f"{type(self).__name__} has no {told}; write one")
 
     # ---- steps
 

@@ -77,7 +77,10 @@ class OneCycleLR(Schedule):
 
     def apply(self) -> None:
         if self.steps > self.total_steps:
-            raise ValueError(f"OneCycleLR: all {self.total_steps} steps of the cycle are taken")
+            raise ValueError(
+                f"OneCycleLR: all {self.total_steps} steps of the cycle are taken; make a new one "
+                "with more total_steps"
+            )
         super().apply()
         if not self.momenta:
             return

@@ -102,7 +102,9 @@ def _check(schedulers: list[Any], milestones: list[int], optimizer: Any) -> None
                 "rnn.schedules.WarmUp(plateau, steps), or step it by itself"
             )
         if one.optimizer is not optimizer:
-            raise ValueError(f"SequentialLR: scheduler {n} is of another optimizer")
+            raise ValueError(
+                f"SequentialLR: scheduler {n} is of another optimizer; make all of one"
+            )
         if one.steps:
             raise ValueError(f"SequentialLR: scheduler {n} has taken {one.steps} steps already")
 
