@@ -3,7 +3,6 @@
 Above `flat.py`, below the rules.
 """
 
-import math
 from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import Any
@@ -12,9 +11,10 @@ import engine
 from engine import Tensor
 from engine.backends import HOST, Array, on_device_of
 from engine.backends.numpy import quiet
-from engine.checks import flag, is_real
+from engine.checks import flag
 from engine.suggestions import Advised, kind_of
 from rnn.keywords import OPTIMISERS
+from rnn.modules.values import nonnegative
 from rnn.optim.flat import MASTER, Bucket, buckets, called
 
 Group = Mapping[str, Any]  # the settings of a group
@@ -82,10 +82,8 @@ class Optimizer(Advised):
         for number, x in enumerate(own, first):
             _check_parameter(kind, x, number, taken)
         if not own:
-            raise ValueError(
-                f"{kind}: no parameters to optimise in group {len(self.param_groups)}; give "
-                "module.parameters() or leave the group out"
-            )
+            there = len(self.param_groups)
+            raise ValueError(f"{kind}: no parameters to optimise in group {there}; leave it out")
         settings = {**self._defaults, **{k: v for k, v in group.items() if k != "params"}}
         settings = {name: _plain(value) for name, value in settings.items()}
         self.check(settings)
@@ -292,14 +290,7 @@ def settings_of(given: Mapping[str, Any]) -> dict[str, Any]:
 def at_least_0(kind: str, group: Group, *names: str) -> None:
     """Raise ValueError for settings that are no finite numbers of at least 0."""
     for name in names:
-        number(kind, "learning rate lr" if name == "lr" else name, group[name])
-
-
-def number(kind: str, name: str, value: Any) -> float:
-    """Return a finite number of at least 0 as a float. Raises ValueError for any other value."""
-    if not is_real(value) or not 0 <= float(value) < math.inf:
-        raise ValueError(f"{kind}: {name} must be a finite number of at least 0, got {value!r}")
-    return float(value)
+        nonnegative(kind, "learning rate lr" if name == "lr" else name, group[name])
 
 
 def yes_or_no(kind: str, group: Group, *names: str) -> None:
