@@ -16,8 +16,8 @@ from typing import Any, NamedTuple
 from engine.backends import HOST
 from rnn.data.files import numbered_lines, read_text
 from rnn.data.mapped import MappedText, text_blocks
+from rnn.data.tokenizers import words
 from rnn.data.vocabulary import Vocabulary
-from rnn.data.words import words
 
 MAPPED = 1 << 26  # bytes from which on a file is not read into memory
 BLOCK = 1 << 18  # characters of an unpacked text that are looked at together

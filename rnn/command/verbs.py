@@ -28,7 +28,7 @@ from rnn.command.language import (
 from rnn.command.saying import say
 from rnn.command.texts import cut, digest, shown, text_of, vocabulary_of
 from rnn.data.streams import Streams
-from rnn.data.words import words
+from rnn.data.tokenizers import words
 from rnn.distributed import Communicator, found
 from rnn.distributed.agreement import by_first
 from rnn.training import Checkpoints, History, fit

@@ -15,10 +15,9 @@ from rnn.data.mapped import MappedBytes, MappedText, text_blocks
 from rnn.data.padding import pad_sequences, padding_mask, unpad
 from rnn.data.readers import read_conll, read_lines, read_pairs, read_table
 from rnn.data.streams import Chunk, Streams
-from rnn.data.tokenizers import TokenizerVocabulary
+from rnn.data.tokenizers import TokenizerVocabulary, characters, words
 from rnn.data.vectors import Matrix, WordVectors, read_vectors
 from rnn.data.vocabulary import Vocabulary
-from rnn.data.words import characters, words
 from rnn.instead import DATA
 
 __all__ = [

@@ -66,7 +66,10 @@ class ArrayBatches(PlannedLoader[Batch]):
         self._drop = flag("ArrayBatches: drop_last", drop_last)
         self._used = count - count % self._size if self._drop else count
         if not self._used:
-            raise ValueError(f"ArrayBatches: {count} examples make no batch of {batch_size}")
+            raise ValueError(
+                f"ArrayBatches: {count} examples make no batch of {batch_size}; give more, or a "
+                "smaller batch_size"
+            )
 
     def __len__(self) -> int:
         return -(-self._used // self._size)
@@ -91,7 +94,10 @@ class ArrayBatches(PlannedLoader[Batch]):
         if self._drop:
             first._used -= place % self._size
         if not first._used:
-            raise ValueError(f"ArrayBatches.split: {place} examples make no batch of {self._size}")
+            raise ValueError(
+                f"ArrayBatches.split: {place} examples make no batch of {self._size}; split off a "
+                "smaller share"
+            )
         last._shuffle = last._drop = False
         return first, last
 

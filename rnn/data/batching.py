@@ -96,7 +96,10 @@ class Batches(PlannedLoader[Batch]):
         else:
             self._cuts = self._token_cuts(whole("Batches", "max_tokens", max_tokens))
         if len(self._cuts) < 2:
-            raise ValueError(f"Batches: {count} examples make no batch of {batch_size or 1}")
+            raise ValueError(
+                f"Batches: {count} examples make no batch of {batch_size or 1}; give more, or a "
+                "smaller batch_size"
+            )
 
     def __len__(self) -> int:
         return len(self._cuts) - 1

@@ -122,11 +122,13 @@ class PlannedLoader(Loader[Item]):
 
     def _plans(self, epoch: int, start: int) -> Iterator[tuple[Any, int]]:
         """Yield what `_made` takes for each batch from number `start` on, and its examples."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} has no _plans(epoch, start); write one")
 
     def _made(self, plan: Any, first: int, stop: int) -> Item:
         """Return the examples `first` to `stop` of a batch, padded as the whole batch is."""
-        raise NotImplementedError
+        raise NotImplementedError(
+            f"{type(self).__name__} has no _made(plan, first, stop); write one"
+        )
 
     def batches(self, epoch: int, start: int) -> Iterator[Item]:
         return (self._made(plan, 0, rows) for plan, rows in self._plans(epoch, start))

@@ -39,7 +39,7 @@ class MappedBytes:
         return self._stop - self._first
 
     def __getitem__(self, key: slice) -> Array:
-        return HOST.xp.asarray(self._bytes(*self._range(key)), dtype=HOST.xp.int64)
+        return HOST.xp.asarray(self._data[slice(*self._range(key))], dtype=HOST.xp.int64)
 
     def part(self, start: int, stop: int | None = None) -> Self:
         """Return a stretch of the text as a text of its own, such as the one that is held out."""
@@ -54,9 +54,6 @@ class MappedBytes:
             raise TypeError(f"{type(self).__name__}: expected a slice a:b, got {key!r}")
         start, stop, _ = key.indices(len(self))
         return self._first + start, self._first + max(start, stop)
-
-    def _bytes(self, start: int, stop: int) -> Array:
-        return self._data[start:stop]
 
 
 class MappedText(MappedBytes):
@@ -88,19 +85,16 @@ class MappedText(MappedBytes):
         self._stop = count
 
     def __getitem__(self, key: slice) -> Array:
-        return self.vocabulary.encode(self.text(*self._whole(key)))
+        self._range(key)  # refuses what is no slice
+        return self.vocabulary.encode(self.text(key.start, key.stop))
 
-    def text(self, start: int = 0, stop: int | None = None) -> str:
+    def text(self, start: int | None = 0, stop: int | None = None) -> str:
         """Return the characters from `start` to `stop`."""
         first, last = self._range(slice(start, stop))
         mark = first // EVERY
         end = self._marks[min(-(-last // EVERY), len(self._marks) - 1)]
-        read: bytes = self._bytes(int(self._marks[mark]), int(end)).tobytes()
+        read: bytes = self._data[int(self._marks[mark]) : int(end)].tobytes()
         return read.decode()[first - mark * EVERY : last - mark * EVERY]
-
-    def _whole(self, key: slice) -> tuple[int, int]:
-        first, last = self._range(key)
-        return first - self._first, last - self._first
 
 
 def text_blocks(path: str | Path) -> Iterator[str]:

@@ -77,7 +77,7 @@ class WordVectors:
         """
         xp = HOST.xp
         if scale is not None and not scale >= 0:
-            raise ValueError(f"matrix: scale must be at least 0, got {scale!r}")
+            raise ValueError(f"WordVectors.matrix: scale must be at least 0, got {scale!r}")
         rows = [self._row(token, lower) for token in vocabulary]
         known = xp.asarray([row is not None for row in rows])
         found = self.values[[row for row in rows if row is not None]]

@@ -1,8 +1,7 @@
 """Weights and models of PyTorch, Keras and ONNX, both ways: a format a file."""
 
-from rnn.interop.keras import from_keras, to_keras
+from rnn.interop.keras import export_keras, from_keras, import_keras, to_keras
 from rnn.interop.keras_layers import KerasEmbedding, KerasMasking, KerasModel, KerasRecurrent
-from rnn.interop.keras_models import export_keras, import_keras
 from rnn.interop.onnx import export_onnx, import_onnx
 from rnn.interop.onnx_cells import OnnxGRUCell, OnnxLSTMCell, OnnxRNNCell
 from rnn.interop.pytorch import from_pytorch, to_pytorch

@@ -61,7 +61,10 @@ def batch_first(module: Module) -> bool:
     """Return whether a module has its batch first. Raises ValueError for parts that disagree."""
     found = {part.batch_first for part in module.modules() if isinstance(part, Recurrent | _Layer)}
     if len(found) > 1:
-        raise ValueError("batch_first: some layers have the batch first and some have not")
+        raise ValueError(
+            "export_onnx: some layers have the batch first and some have not; give all of them the "
+            "same batch_first"
+        )
     return found == {True}
 
 

@@ -1,4 +1,4 @@
-"""Build modules from layers of Keras. Above `keras_files.py`, below `keras_models.py`.
+"""Build modules from layers of Keras. Above `keras_files.py`, below `keras.py`.
 
 A setting that is not known here is refused by name, unless it is off. Initialisers, regularisers
 and constraints act in training alone, and are left out.

@@ -1,6 +1,6 @@
 """Cut a module of ours into layers of Keras: the class of each, its settings, and its modules.
 
-Above `keras_arrays.py`, below `keras.py` and `keras_models.py`.
+Above `keras_arrays.py`, below `keras.py`.
 """
 
 import re

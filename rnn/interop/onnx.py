@@ -9,16 +9,26 @@ from typing import Any
 
 from engine.checks import flag
 from rnn.cells import Cell, ElmanCell, GRUCell, LSTMCell
-from rnn.interop.blocks import assign, batch_first, runs
+from rnn.interop.blocks import assign, batch_first, runs, xp
 from rnn.interop.onnx_graph import Node, read_graph
 from rnn.interop.onnx_models import whole_model
 from rnn.interop.onnx_plumbing import package
-from rnn.interop.onnx_weights import read, together, written
-from rnn.interop.onnx_writing import Writer
+from rnn.interop.onnx_weights import (
+    IR,
+    OPSET,
+    Direction,
+    attributes_of,
+    inputs_of,
+    read,
+    together,
+    written,
+)
 from rnn.layers.pytorch import GRU, LSTM, RNN
 from rnn.layers.recurrent import Recurrent
 from rnn.layers.stacked import Bidirectional, Stacked
 from rnn.modules.module import Module
+
+TURN = (1, 0, 2)  # (T, B, .) to (B, T, .) and back
 
 
 def export_onnx(
@@ -65,7 +75,8 @@ def export_onnx(
         return model
     if layout not in (0, 1):
         raise ValueError(f"export_onnx: layout must be 0 or 1, got {layout!r}")
-    states, lengths = flag("states", states), flag("lengths", lengths)
+    states = flag("export_onnx: states", states)
+    lengths = flag("export_onnx: lengths", lengths)
     try:
         layers = runs(module)
     except TypeError as error:
@@ -75,11 +86,125 @@ def export_onnx(
     for number, own in enumerate(parts):
         together(own, f"export_onnx: layer {number}")
     backward = [layer[0].reverse for layer in layers]
-    writer = Writer(parts, backward, layout, batch_first(module), states, lengths)
-    model = writer.model()
+    model = _Writer(parts, backward, layout, batch_first(module), states, lengths).model()
     if path is not None:
         package().save_model(model, str(path))
     return model
+
+
+class _Writer:
+    """Collect the nodes and constants of one model."""
+
+    def __init__(
+        self,
+        parts: list[list[Direction]],
+        backward: list[bool],
+        layout: int,
+        batch_first: bool,
+        states: bool,
+        lengths: bool,
+    ) -> None:
+        self.onnx = package()
+        self.parts, self.backward, self.layout = parts, backward, layout
+        self.batch_first, self.states, self.lengths = batch_first, states, lengths
+        kinds = {(own[0].op, own[0].hidden_size) for own in parts}
+        self.joint = len(kinds) == 1  # states of one shape are joined
+        self.nodes: list[Any] = []
+        self.constants: list[Any] = []
+
+    def model(self) -> Any:
+        """Return the checked model of all layers."""
+        helper = self.onnx.helper
+        turned = self.batch_first != (self.layout == 1)
+        if self.joint and self.states:
+            for kind in self._kinds(0):
+                names = [f"initial_{kind}_l{layer}" for layer in range(len(self.parts))]
+                self._op("Split", [f"initial_{kind}"], names, axis=self.layout)
+        x = self._op("Transpose", ["X"], ["X_turned"], perm=TURN) if turned else "X"
+        for layer in range(len(self.parts)):
+            x = self._layer(layer, x)
+        if turned:
+            self._op("Transpose", [x], ["Y"], perm=TURN)
+        else:
+            self._op("Identity", [x], ["Y"])
+        if self.joint:
+            for kind in self._kinds(0):
+                names = [f"Y_{kind}_l{layer}" for layer in range(len(self.parts))]
+                self._op("Concat", names, [f"Y_{kind}"], axis=self.layout)
+        graph = helper.make_graph(
+            self.nodes, "bptt", self._inputs(), self._outputs(), self.constants
+        )
+        opset = helper.make_opsetid("", OPSET)
+        model = helper.make_model(graph, opset_imports=[opset], producer_name="bptt")
+        model.ir_version = IR
+        self.onnx.checker.check_model(model)
+        return model
+
+    def _layer(self, layer: int, x: str) -> str:
+        """Return one node, and its Y made the input of the next one: the name of that."""
+        parts, end = self.parts[layer], f"_l{layer}"
+        starts = [f"initial_{kind}{end}" for kind in self._kinds(layer)] if self.states else []
+        lengths = "sequence_lens" if self.lengths else ""
+        inputs = inputs_of(parts, lambda name, value: self._constant(f"{name}{end}", value),
+                           x, starts, lengths)  # fmt: skip
+        outputs = [f"Y{end}", *(f"Y_{kind}{end}" for kind in self._kinds(layer))]
+        self._op(parts[0].op, inputs, outputs, name=f"{parts[0].op}{end}",
+                 **attributes_of(parts, self.backward[layer], self.layout))  # fmt: skip
+        return self._joined(outputs[0], len(parts))
+
+    def _joined(self, y: str, directions: int) -> str:
+        """Return Y (T, D, B, H), or (B, T, D, H) in layout 1, with the directions side by side."""
+        if directions == 1:
+            axis = xp.asarray([1 if self.layout == 0 else 2], dtype="int64")
+            return self._op("Squeeze", [y, self._constant(f"{y}_axis", axis)], [f"{y}_joined"])
+        if self.layout == 0:
+            y = self._op("Transpose", [y], [f"{y}_turned"], perm=(0, 2, 1, 3))
+        shape = self._constant(f"{y}_shape", xp.asarray([0, 0, -1], dtype="int64"))
+        return self._op("Reshape", [y, shape], [f"{y}_joined"])
+
+    def _kinds(self, layer: int) -> tuple[str, ...]:
+        """Return the states of a layer."""
+        return ("h", "c") if self.parts[layer][0].op == "LSTM" else ("h",)
+
+    def _op(self, op: str, inputs: list[str], outputs: list[str], **attributes: Any) -> str:
+        self.nodes.append(self.onnx.helper.make_node(op, inputs, outputs, **attributes))
+        return outputs[0]
+
+    def _constant(self, name: str, value: Any) -> str:
+        self.constants.append(self.onnx.numpy_helper.from_array(value, name))
+        return name
+
+    def _value(self, name: str, sizes: list[Any], dtype: Any = None) -> Any:
+        helper = self.onnx.helper
+        kind = helper.np_dtype_to_tensor_dtype(dtype or self.parts[0][0].W.dtype)
+        return helper.make_tensor_value_info(name, kind, sizes)
+
+    def _sequence(self, name: str, size: int) -> Any:
+        front = ["batch", "time"] if self.batch_first else ["time", "batch"]
+        return self._value(name, [*front, size])
+
+    def _states(self, front: str) -> list[Any]:
+        """Return the states of all layers as inputs or outputs of the graph, joined if possible."""
+        made = []
+        for layer, own in enumerate([self.parts[0]] if self.joint else self.parts):
+            count = sum(map(len, self.parts)) if self.joint else len(own)
+            size: Any = own[0].hidden_size
+            sizes = ["batch", count, size] if self.layout else [count, "batch", size]
+            for kind in self._kinds(layer):
+                name = f"{front}_{kind}" + ("" if self.joint else f"_l{layer}")
+                made.append(self._value(name, sizes))
+        return made
+
+    def _inputs(self) -> list[Any]:
+        made = [self._sequence("X", self.parts[0][0].input_size)]
+        if self.lengths:
+            made.append(self._value("sequence_lens", ["batch"], xp.dtype("int32")))
+        return made + (self._states("initial") if self.states else [])
+
+    def _outputs(self) -> list[Any]:
+        last = self.parts[-1]
+        y = self._sequence("Y", len(last) * last[0].hidden_size)
+        return [y, *self._states("Y")]
 
 
 def import_onnx(model: Any) -> Module:

@@ -1,16 +1,13 @@
 """Write element-wise ops that ONNX has no operator for. Below `onnx_operators.py`."""
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from rnn.interop.onnx_steps import NoEquivalentError
-
-if TYPE_CHECKING:
-    from rnn.interop.onnx_scopes import Scope
-    from rnn.interop.onnx_steps import Step
+from rnn.interop.onnx_scopes import Scope
+from rnn.interop.onnx_steps import NoEquivalentError, Step
 
 
-def _floats(w: "Scope", s: "Step") -> list[str]:
+def _floats(w: Scope, s: Step) -> list[str]:
     """Return the inputs as floats."""
     dtype = s.dtype if s.dtype.kind == "f" else w.common(s)
     if dtype.kind != "f":
@@ -18,7 +15,7 @@ def _floats(w: "Scope", s: "Step") -> list[str]:
     return w.cast_all(s, dtype)
 
 
-def _sides(w: "Scope", s: "Step") -> tuple[str, str, str]:
+def _sides(w: Scope, s: Step) -> tuple[str, str, str]:
     """Return both inputs and the remainder with the sign of the second; NumPy's x % 0 is 0."""
     x, y = w.cast_all(s, s.dtype)
     zero, one = w.number(0, s.dtype), w.number(1, s.dtype)
@@ -32,7 +29,7 @@ def _sides(w: "Scope", s: "Step") -> tuple[str, str, str]:
     return x, y, w.op("Where", moved, w.op("Add", left, y), left)
 
 
-def _floor_divide(w: "Scope", s: "Step") -> str:
+def _floor_divide(w: Scope, s: Step) -> str:
     """Write (x - remainder) / y, which is whole but for rounding."""
     if s.dtype.kind != "f":
         x, y, left = _sides(w, s)
@@ -44,14 +41,14 @@ def _floor_divide(w: "Scope", s: "Step") -> str:
     return w.op("Where", w.op("Equal", y, w.number(0.0, s.dtype)), w.op("Div", x, y), whole)
 
 
-def _below_zero(w: "Scope", x: str, dtype: Any) -> str:
+def _below_zero(w: Scope, x: str, dtype: Any) -> str:
     """Return whether the sign of a float is set, also of -0."""
     zero = w.number(0.0, dtype)
     at_zero = w.op("And", w.op("Equal", x, zero), w.op("Less", w.op("Reciprocal", x), zero))
     return w.op("Or", w.op("Less", x, zero), at_zero)
 
 
-def _signbit(w: "Scope", s: "Step") -> str:
+def _signbit(w: Scope, s: Step) -> str:
     dtype = s.dtypes[0]
     (x,) = w.given(s)
     if dtype is None or dtype.kind != "f":
@@ -59,13 +56,13 @@ def _signbit(w: "Scope", s: "Step") -> str:
     return _below_zero(w, x, dtype)
 
 
-def _copysign(w: "Scope", s: "Step") -> str:
+def _copysign(w: Scope, s: Step) -> str:
     x, y = _floats(w, s)
     size = w.op("Abs", x)
     return w.op("Where", _below_zero(w, y, s.dtype), w.op("Neg", size), size)
 
 
-def _atan2(w: "Scope", s: "Step") -> str:
+def _atan2(w: Scope, s: Step) -> str:
     """Write the angle of (|x|, |y|), turned into the quarter that the signs tell."""
     y, x = _floats(w, s)
     across, up = w.op("Abs", x), w.op("Abs", y)
@@ -78,7 +75,7 @@ def _atan2(w: "Scope", s: "Step") -> str:
     return w.op("Where", _below_zero(w, y, s.dtype), w.op("Neg", angle), angle)
 
 
-def _hypot(w: "Scope", s: "Step") -> str:
+def _hypot(w: Scope, s: Step) -> str:
     """Write m sqrt(1 + (n / m)^2), m the larger: squares alone may overflow."""
     a, b = (w.op("Abs", x) for x in _floats(w, s))
     most, least = w.op("Max", a, b), w.op("Min", a, b)
@@ -88,7 +85,7 @@ def _hypot(w: "Scope", s: "Step") -> str:
     return w.op("Mul", most, root)
 
 
-def _sinc(w: "Scope", s: "Step") -> str:
+def _sinc(w: Scope, s: Step) -> str:
     (x,) = _floats(w, s)
     zero, one = w.number(0.0, s.dtype), w.number(1.0, s.dtype)
     angle = w.op("Mul", x, w.number(math.pi, s.dtype))
@@ -97,7 +94,7 @@ def _sinc(w: "Scope", s: "Step") -> str:
     return w.op("Where", at_zero, one, w.op("Div", w.op("Sin", safe), safe))
 
 
-def _trunc(w: "Scope", s: "Step") -> str:
+def _trunc(w: Scope, s: Step) -> str:
     (x,) = w.cast_all(s, s.dtype)
     if s.dtype.kind != "f":
         return w.op("Identity", x)

@@ -3,7 +3,7 @@
 Below `onnx_operators.py`.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import engine
 from engine.ops.keys import Range, Slot
@@ -80,12 +80,7 @@ def _at_points(w: Scope, x: str, key: list[Any], arrays: list[str]) -> str:
     return w.op("GatherND", x, w.op("Concat", *parts, axis=-1))
 
 
-if TYPE_CHECKING:
-    from rnn.interop.onnx_scopes import Scope
-    from rnn.interop.onnx_steps import Step
-
-
-def _argsort(w: "Scope", s: "Step") -> str:
+def _argsort(w: Scope, s: Step) -> str:
     """Write TopK of all elements, of which equal ones stay in order. NaN counts as infinite."""
     (x,), dtype, rank = w.given(s), s.dtypes[0], len(s.shapes[0])
     axis = s.attrs.get("axis", -1) % rank
@@ -101,7 +96,7 @@ def _argsort(w: "Scope", s: "Step") -> str:
     return made
 
 
-def _roll(w: "Scope", s: "Step") -> str:
+def _roll(w: Scope, s: Step) -> str:
     """Write a Gather for each axis, of its positions moved around."""
     (x,), rank = w.given(s), len(s.shapes[0])
     shift, axis = s.attrs["shift"], s.attrs.get("axis")
@@ -118,7 +113,7 @@ def _roll(w: "Scope", s: "Step") -> str:
     return w.op("Reshape", x, shape, allowzero=1) if shape else x
 
 
-def _place(w: "Scope", s: "Step") -> str:
+def _place(w: Scope, s: Step) -> str:
     """Write pieces put between zeros: Pad of a piece at integers and slices without steps, a
     ScatterND that adds of one at integers in an array for the first axis.
     """
@@ -132,7 +127,7 @@ def _place(w: "Scope", s: "Step") -> str:
     return found
 
 
-def _padded(w: "Scope", s: "Step", key: Any, piece: str) -> str:
+def _padded(w: Scope, s: Step, key: Any, piece: str) -> str:
     rank = len(s.node.shape)
     key = [one for one in key if one is not Ellipsis] if key and key[-1] is Ellipsis else list(key)
     key += [slice(None)] * (rank - len(key))
@@ -152,7 +147,7 @@ def _padded(w: "Scope", s: "Step", key: Any, piece: str) -> str:
     return w.op("Pad", piece, w.op("Concat", *low, *high, axis=0), w.number(0, s.dtype))
 
 
-def _scattered(w: "Scope", s: "Step", key: Any, piece: str, arrays: list[Any]) -> str:
+def _scattered(w: Scope, s: Step, key: Any, piece: str, arrays: list[Any]) -> str:
     rest = key[1:]
     if len(arrays) != 1 or key[0] != Slot(0) or any(
         one not in (slice(None), Ellipsis) for one in rest
@@ -165,7 +160,7 @@ def _scattered(w: "Scope", s: "Step", key: Any, piece: str, arrays: list[Any]) -
     return w.op("ScatterND", zeros, at, piece, reduction="add")
 
 
-def _searchsorted(w: "Scope", s: "Step") -> str:
+def _searchsorted(w: Scope, s: Step) -> str:
     """Write how many numbers are below each, or not above it."""
     if len(s.inputs) > 2:
         raise NoEquivalentError("searchsorted with a sorter")
@@ -177,7 +172,7 @@ def _searchsorted(w: "Scope", s: "Step") -> str:
     return w.op("ReduceSum", w.cast(below, engine.int64), w.integers([-1]), keepdims=0)
 
 
-def _count_nonzero(w: "Scope", s: "Step") -> str:
+def _count_nonzero(w: Scope, s: Step) -> str:
     rank, axis = len(s.shapes[0]), s.attrs.get("axis")
     given = range(rank) if axis is None else axis if isinstance(axis, tuple) else (axis,)
     (x,) = w.cast_all(s, engine.bool)

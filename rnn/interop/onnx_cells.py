@@ -134,7 +134,8 @@ class OnnxCell(PyTorchCell):
     ) -> None:
         super().__init__(self._blocks, input_size, hidden_size, bias=bias, dtype=dtype)
         if clip is not None and not clip > 0:
-            raise ValueError(f"clip: expected a number above 0 or None, got {clip!r}")
+            told = type(self).__name__
+            raise ValueError(f"{told}: clip: expected a number above 0 or None, got {clip!r}")
         self.clip = clip
         self.activations = chosen(self.op, activations or DEFAULTS[self.op])
         self.state_size = {"h": hidden_size}
@@ -192,7 +193,8 @@ class OnnxLSTMCell(OnnxCell):
         bias: bool = True,
         dtype: object = None,
     ) -> None:
-        coupled, peephole = flag("coupled", coupled), flag("peephole", peephole)
+        coupled = flag("OnnxLSTMCell: coupled", coupled)
+        peephole = flag("OnnxLSTMCell: peephole", peephole)
         blocks = self._blocks = 3 if coupled else 4
         super().__init__(input_size, hidden_size, activations=activations, clip=clip,
                          bias=bias, dtype=dtype)  # fmt: skip
@@ -253,7 +255,7 @@ class OnnxGRUCell(OnnxCell):
     ) -> None:
         super().__init__(input_size, hidden_size, activations=activations, clip=clip,
                          bias=bias, dtype=dtype)  # fmt: skip
-        self.reset_after = flag("reset_after", reset_after)
+        self.reset_after = flag("OnnxGRUCell: reset_after", reset_after)
         if not reset_after:
             self.bias_hh = None
 

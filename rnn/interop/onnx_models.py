@@ -16,7 +16,6 @@ from engine.registry import RECORDING
 from engine.scan.body import leaf
 from engine.scan.whole import Whole, record_model
 from rnn.cells.declaration import Step as CellStep
-from rnn.interop.blocks import xp
 from rnn.interop.onnx_operators import rule_of, write
 from rnn.interop.onnx_scopes import Scope, Shared
 from rnn.interop.onnx_steps import (
@@ -29,8 +28,7 @@ from rnn.interop.onnx_steps import (
     laid_over,
     spec,
 )
-from rnn.interop.onnx_weights import Direction, written
-from rnn.interop.onnx_writing import IR, OPSET, attributes_of
+from rnn.interop.onnx_weights import IR, OPSET, Direction, attributes_of, inputs_of, written
 from rnn.modules.module import Module, evaluating
 
 
@@ -182,15 +180,8 @@ def _layer(scope: Scope, step: Step, whole: Whole, direction: Direction) -> list
     states = len(whole.call.init)
     front = scope.integers([0])
     starts = [scope.op("Unsqueeze", scope.name(x), front) for x in step.inputs[:states]]
-    weights = {
-        name: "" if value is None else scope.shared.constant(xp.stack([value]))
-        for name in ("W", "R", "B", "P")
-        for value in [getattr(direction, name)]
-    }
-    inputs = [scope.name(step.inputs[states]), weights["W"], weights["R"], weights["B"], "",
-              *starts, *[""] * (2 - states), weights["P"]]  # fmt: skip
-    while not inputs[-1]:
-        inputs.pop()
+    inputs = inputs_of([direction], lambda name, value: scope.shared.constant(value),
+                       scope.name(step.inputs[states]), starts)  # fmt: skip
     names = [scope.shared.new(direction.op) for _ in range(1 + states)]
     told = attributes_of([direction], whole.call.reverse, 0)
     scope.nodes.append(scope.shared.onnx.helper.make_node(direction.op, inputs, names, **told))

@@ -33,7 +33,7 @@ BITWISE = {"bitwise_and": "And", "bitwise_or": "Or", "bitwise_xor": "Xor",
            "bitwise_invert": "Not"}  # fmt: skip
 REDUCING = {"max": "ReduceMax", "min": "ReduceMin", "prod": "ReduceProd", "sum": "ReduceSum"}
 
-Rule = Callable[["Scope", "Step"], str]
+Rule = Callable[[Scope, Step], str]
 
 
 def rule_of(name: str) -> Rule | None:
@@ -51,7 +51,7 @@ def rule_of(name: str) -> Rule | None:
     return COMPOSED.get(name)
 
 
-def write(w: "Scope", s: "Step") -> None:
+def write(w: Scope, s: Step) -> None:
     """Write one step. Raises NoEquivalentError that names what ONNX does not have."""
     node = s.node
     if not node.operands:
@@ -64,20 +64,20 @@ def write(w: "Scope", s: "Step") -> None:
         raise NoEquivalentError(node.op.name)
 
 
-def _bitwise(w: "Scope", s: "Step", op: str) -> str:
+def _bitwise(w: Scope, s: Step, op: str) -> str:
     if s.dtype != engine.bool:
         raise NoEquivalentError(f"{s.op.name} of {s.dtype}")
     return w.op(op, *w.cast_all(s, engine.bool))
 
 
-def _axes(s: "Step") -> list[int]:
+def _axes(s: Step) -> list[int]:
     """Return the axes that a reduction goes over."""
     rank, axis = len(s.shapes[0]), s.attrs.get("axis")
     given = range(rank) if axis is None else axis if isinstance(axis, tuple) else (axis,)
     return [one % rank for one in given]
 
 
-def _reduced(w: "Scope", s: "Step", op: str) -> str:
+def _reduced(w: Scope, s: Step, op: str) -> str:
     axes, kept = _axes(s), int(bool(s.attrs.get("keepdims")))
     (x,) = w.cast_all(s, s.dtype)
     if s.dtype == engine.bool:
@@ -92,7 +92,7 @@ def _reduced(w: "Scope", s: "Step", op: str) -> str:
 def _truth(op: str) -> Rule:
     """Return the rule of `all` or `any`: the least or the largest of zeros and ones."""
 
-    def rule(w: "Scope", s: "Step") -> str:
+    def rule(w: Scope, s: Step) -> str:
         (x,) = w.cast_all(s, engine.bool)
         axes, kept = _axes(s), int(bool(s.attrs.get("keepdims")))
         if not axes:
@@ -103,7 +103,7 @@ def _truth(op: str) -> Rule:
     return rule
 
 
-def _logsumexp(w: "Scope", s: "Step") -> str:
+def _logsumexp(w: Scope, s: Step) -> str:
     """Write m + log sum exp(x - m), m the largest, or a finite number where that is infinite."""
     axes = _axes(s)
     (x,) = w.cast_all(s, s.dtype)
@@ -119,7 +119,7 @@ def _logsumexp(w: "Scope", s: "Step") -> str:
 
 
 def _arg(op: str) -> Rule:
-    def rule(w: "Scope", s: "Step") -> str:
+    def rule(w: Scope, s: Step) -> str:
         axis, kept, (x,) = s.attrs.get("axis"), bool(s.attrs.get("keepdims")), w.given(s)
         if axis is None:
             if kept:
@@ -130,7 +130,7 @@ def _arg(op: str) -> Rule:
     return rule
 
 
-def _linear(w: "Scope", s: "Step") -> str:
+def _linear(w: Scope, s: Step) -> str:
     x, weight, *bias = w.cast_all(s, s.dtype)
     y = w.op("MatMul", x, w.op("Transpose", weight, perm=[1, 0]))
     return w.op("Add", y, bias[0]) if bias else y
@@ -140,27 +140,27 @@ def _softmax(op: str) -> Rule:
     return lambda w, s: w.op(op, *w.cast_all(s, s.dtype), axis=s.attrs.get("axis", -1))
 
 
-def _where(w: "Scope", s: "Step") -> str:
+def _where(w: Scope, s: Step) -> str:
     condition, x, y = s.inputs
     return w.op("Where", w.cast(w.name(condition, engine.bool), engine.bool),
                 w.as_dtype(x, s.dtype), w.as_dtype(y, s.dtype))  # fmt: skip
 
 
-def _logaddexp(w: "Scope", s: "Step") -> str:
+def _logaddexp(w: Scope, s: Step) -> str:
     """Write max(a, b) + log(1 + exp(-|a - b|))."""
     a, b = w.cast_all(s, s.dtype)
     apart = w.op("Neg", w.op("Abs", w.op("Sub", a, b)))
     return w.op("Add", w.op("Max", a, b), w.op("Softplus", apart))
 
 
-def _expm1(w: "Scope", s: "Step") -> str:
+def _expm1(w: Scope, s: Step) -> str:
     """Write tanh(x / 2) (exp(x) + 1), exact near 0."""
     (x,) = w.cast_all(s, s.dtype)
     half = w.op("Tanh", w.op("Mul", x, w.number(0.5, s.dtype)))
     return w.op("Mul", half, w.op("Add", w.op("Exp", x), w.number(1.0, s.dtype)))
 
 
-def _log1p(w: "Scope", s: "Step") -> str:
+def _log1p(w: Scope, s: Step) -> str:
     """Write 2 atanh(x / (2 + x)) near 0, log(1 + x) elsewhere."""
     (x,) = w.cast_all(s, s.dtype)
     one, two, half = (w.number(value, s.dtype) for value in (1.0, 2.0, 0.5))
@@ -171,7 +171,7 @@ def _log1p(w: "Scope", s: "Step") -> str:
 
 
 def _scaled(op: str, before: float = 1.0, after: float = 1.0) -> Rule:
-    def rule(w: "Scope", s: "Step") -> str:
+    def rule(w: Scope, s: Step) -> str:
         (x,) = w.cast_all(s, s.dtype)
         x = x if before == 1 else w.op("Mul", x, w.number(before, s.dtype))
         y = w.op(op, x)
@@ -180,44 +180,44 @@ def _scaled(op: str, before: float = 1.0, after: float = 1.0) -> Rule:
     return rule
 
 
-def _isfinite(w: "Scope", s: "Step") -> str:
+def _isfinite(w: Scope, s: Step) -> str:
     (x,) = w.given(s)
     if s.dtypes[0].kind != "f":
         raise NoEquivalentError(f"isfinite of {s.dtypes[0]}")
     return w.op("Not", w.op("Or", w.op("IsNaN", x), w.op("IsInf", x)))
 
 
-def _square(w: "Scope", s: "Step") -> str:
+def _square(w: Scope, s: Step) -> str:
     (x,) = w.cast_all(s, s.dtype)
     return w.op("Mul", x, x)
 
 
-def _clip(w: "Scope", s: "Step") -> str:
+def _clip(w: Scope, s: Step) -> str:
     (x,) = w.cast_all(s, s.dtype)
     low, high = s.attrs.get("min"), s.attrs.get("max")
     x = x if low is None else w.op("Max", x, w.number(low, s.dtype))
     return x if high is None else w.op("Min", x, w.number(high, s.dtype))
 
 
-def _rounded(w: "Scope", s: "Step") -> str:
+def _rounded(w: Scope, s: Step) -> str:
     if s.attrs.get("decimals"):
         raise NoEquivalentError(f"round to {s.attrs['decimals']} decimals")
     return w.op("Round", *w.cast_all(s, s.dtype))
 
 
-def _stacked(w: "Scope", s: "Step") -> str:
+def _stacked(w: Scope, s: Step) -> str:
     axis = s.attrs.get("axis", 0) % len(s.node.shape)
     parts = [w.op("Unsqueeze", x, w.integers([axis])) for x in w.cast_all(s, s.dtype)]
     return w.op("Concat", *parts, axis=axis)
 
 
-def _flipped(w: "Scope", s: "Step") -> str:
+def _flipped(w: Scope, s: Step) -> str:
     axes, count = _axes(s), len(_axes(s))
     return w.op("Slice", *w.given(s), w.integers([LAST] * count), w.integers([FIRST] * count),
                 w.integers(axes), w.integers([-1] * count))  # fmt: skip
 
 
-def _summed_up(w: "Scope", s: "Step") -> str:
+def _summed_up(w: Scope, s: Step) -> str:
     axis = s.attrs.get("axis")
     if s.attrs.get("include_initial") or (axis is None and len(s.shapes[0]) != 1):
         raise NoEquivalentError("cumulative_sum with include_initial, or without an axis")

@@ -64,10 +64,6 @@ class Plumbing:
     values: dict[str, Value] = field(default_factory=dict)
     sizes: list[dict[str, int]] = field(default_factory=list)  # of every layer's D and H
 
-    def take_input(self, name: str) -> None:
-        """Take in an input of the graph; its axes are known by their numbers."""
-        self.values[name] = Value(INPUT, ("0", "1", "2"))
-
     def layer(self, output: str, layout: int, directions: int, hidden_size: int) -> None:
         """Take in the output Y of the next layer."""
         axes = ("B", "T", "D", "H") if layout else ("T", "D", "B", "H")

@@ -4,7 +4,7 @@ Above the cells; no graph here. ONNX's gate orders are i, o, f, c for the LSTM a
 GRU, biases W's and R's one after the other, peepholes i, o, f.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,8 +29,10 @@ from rnn.interop.onnx_cells import (
     OnnxGRUCell,
     OnnxLSTMCell,
     OnnxRNNCell,
+    to_attributes,
 )
 
+OPSET, IR = 17, 8  # the operators are those of opset 14; both are old enough for every runtime
 BLOCKS = {"RNN": 1, "LSTM": 4, "GRU": 3}
 ELMAN: dict[Any, Activation] = {
     "tanh": TANH, "relu": RELU, "sigmoid": SIGMOID, "identity": Activation("Affine", 1.0, 0.0),
@@ -209,3 +211,41 @@ def together(parts: Sequence[Direction], where: str) -> None:
     for name in ("B", "P"):
         if len({getattr(part, name) is None for part in parts}) > 1:
             raise ValueError(f"{where}: one direction has {name} and the other has none")
+
+
+def inputs_of(
+    parts: Sequence[Direction],
+    constant: Callable[[str, Array], str],
+    x: str,
+    starts: Sequence[str],
+    lengths: str = "",
+) -> list[str]:
+    """Return the inputs of the node of one layer by name, with ``constant(name, value)`` for each
+    of its weights, all directions stacked; `starts` are the initial states.
+    """
+    W, R, B, P = (
+        "" if getattr(parts[0], name) is None
+        else constant(name, xp.stack([getattr(part, name) for part in parts]))
+        for name in ("W", "R", "B", "P")
+    )  # fmt: skip
+    inputs = [x, W, R, B, lengths, *starts, *[""] * (2 - len(starts)), P]
+    while not inputs[-1]:
+        inputs.pop()
+    return inputs
+
+
+def attributes_of(parts: list[Direction], backward: bool, layout: int) -> dict[str, Any]:
+    """Return the attributes of the node of one layer."""
+    first = parts[0]
+    one_way = "reverse" if backward else "forward"
+    told: dict[str, Any] = {
+        "hidden_size": first.hidden_size,
+        "direction": "bidirectional" if len(parts) == 2 else one_way,
+    }
+    if any(part.activations != DEFAULTS[part.op] for part in parts):
+        told |= to_attributes([one for part in parts for one in part.activations])
+    if first.clip is not None:
+        told["clip"] = float(first.clip)
+    flags = {"layout": layout, "input_forget": first.coupled,
+             "linear_before_reset": first.reset_after}  # fmt: skip
+    return told | {name: 1 for name, value in flags.items() if value}

@@ -1,5 +1,6 @@
 """Check settings and indices of modules by one rule each; draw parameters. Below `module.py`."""
 
+import math
 from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
@@ -8,7 +9,7 @@ import engine
 from engine import Tensor
 from engine.backends import NAMESPACES, Array, on_device_of, on_host
 from engine.backends.abstract import AbstractArray
-from engine.checks import flag, is_whole
+from engine.checks import flag, is_real, is_whole
 from engine.checks import probability as probability
 from engine.interpreter import recording
 
@@ -87,6 +88,13 @@ def whole(where: str, name: str, value: Any, least: int = 1) -> int:
     if not is_whole(value, least):
         raise ValueError(f"{where}: {name} must be an integer of at least {least}, got {value!r}")
     return int(value)
+
+
+def nonnegative(where: str, name: str, value: Any) -> float:
+    """Return a finite number of at least 0 as a float. Raises ValueError for anything else."""
+    if not is_real(value) or not 0 <= float(value) < math.inf:
+        raise ValueError(f"{where}: {name} must be a finite number of at least 0, got {value!r}")
+    return float(value)
 
 
 def check_vocabulary(where: str, given: Tensor, vocabulary: int) -> None:

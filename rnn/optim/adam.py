@@ -6,7 +6,7 @@ from numbers import Real
 from typing import Any
 
 from engine.backends import Array
-from rnn.optim.base import Group, Optimizer, Slots, at_least_0, yes_or_no
+from rnn.optim.base import Group, Optimizer, Slots, at_least_0, settings_of, yes_or_no
 
 
 class Adam(Optimizer):
@@ -36,9 +36,7 @@ class Adam(Optimizer):
         amsgrad: bool = False,
         maximize: bool = False,
     ) -> None:
-        settings = {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay,
-                    "amsgrad": amsgrad, "maximize": maximize}  # fmt: skip
-        super().__init__(params, settings)
+        super().__init__(params, settings_of(locals()))
 
     def check(self, group: Group) -> None:
         kind, betas = type(self).__name__, group["betas"]

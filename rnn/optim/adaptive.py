@@ -5,7 +5,7 @@ from typing import Any
 
 from engine.backends import Array
 from engine.checks import probability
-from rnn.optim.base import Group, Optimizer, Slots, at_least_0, yes_or_no
+from rnn.optim.base import Group, Optimizer, Slots, at_least_0, settings_of, yes_or_no
 
 
 class Adagrad(Optimizer):
@@ -34,15 +34,7 @@ class Adagrad(Optimizer):
         eps: float = 1e-10,
         maximize: bool = False,
     ) -> None:
-        settings = {
-            "lr": lr,
-            "lr_decay": lr_decay,
-            "weight_decay": weight_decay,
-            "initial_accumulator_value": initial_accumulator_value,
-            "eps": eps,
-            "maximize": maximize,
-        }
-        super().__init__(params, settings)
+        super().__init__(params, settings_of(locals()))
 
     def check(self, group: Group) -> None:
         names = ("lr", "lr_decay", "weight_decay", "initial_accumulator_value", "eps")
@@ -88,14 +80,7 @@ class Adadelta(Optimizer):
         weight_decay: float = 0.0,
         maximize: bool = False,
     ) -> None:
-        settings = {
-            "lr": lr,
-            "rho": rho,
-            "eps": eps,
-            "weight_decay": weight_decay,
-            "maximize": maximize,
-        }
-        super().__init__(params, settings)
+        super().__init__(params, settings_of(locals()))
 
     def check(self, group: Group) -> None:
         at_least_0("Adadelta", group, "lr", "eps", "weight_decay")
@@ -148,16 +133,7 @@ class RMSprop(Optimizer):
         centered: bool = False,
         maximize: bool = False,
     ) -> None:
-        settings = {
-            "lr": lr,
-            "alpha": alpha,
-            "eps": eps,
-            "weight_decay": weight_decay,
-            "momentum": momentum,
-            "centered": centered,
-            "maximize": maximize,
-        }
-        super().__init__(params, settings)
+        super().__init__(params, settings_of(locals()))
 
     def check(self, group: Group) -> None:
         at_least_0("RMSprop", group, "lr", "eps", "weight_decay", "momentum")

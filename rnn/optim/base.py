@@ -3,7 +3,6 @@
 Above `flat.py`, below the rules.
 """
 
-import math
 from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import Any
@@ -12,9 +11,10 @@ import engine
 from engine import Tensor
 from engine.backends import HOST, Array, on_device_of
 from engine.backends.numpy import quiet
-from engine.checks import flag, is_real
+from engine.checks import flag
 from engine.suggestions import Advised, kind_of
 from rnn.keywords import OPTIMISERS
+from rnn.modules.values import nonnegative
 from rnn.optim.flat import MASTER, Bucket, buckets, called
 
 Group = Mapping[str, Any]  # the settings of a group
@@ -56,7 +56,7 @@ class Optimizer(Advised):
             )
         given = list(params)
         if not given:
-            raise ValueError(f"{kind}: no parameters to optimise")
+            raise ValueError(f"{kind}: no parameters to optimise; give module.parameters()")
         grouped = isinstance(given[0], Mapping)
         for group in given if grouped else [{"params": given}]:
             self.add_param_group(group)
@@ -82,7 +82,8 @@ class Optimizer(Advised):
         for number, x in enumerate(own, first):
             _check_parameter(kind, x, number, taken)
         if not own:
-            raise ValueError(f"{kind}: no parameters to optimise in group {len(self.param_groups)}")
+            there = len(self.param_groups)
+            raise ValueError(f"{kind}: no parameters to optimise in group {there}; leave it out")
         settings = {**self._defaults, **{k: v for k, v in group.items() if k != "params"}}
         settings = {name: _plain(value) for name, value in settings.items()}
         self.check(settings)
@@ -97,15 +98,16 @@ class Optimizer(Advised):
 
     def check(self, group: Group) -> None:
         """Raise ValueError for settings out of range."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} has no check(group); write one")
 
     def slots(self, group: Group) -> dict[str, float]:
         """Return the state that the rule needs, by name, and its first values."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} has no slots(group); write one")
 
     def rule(self, group: Group, xp: Any, x: Array, g: Array, state: Slots, steps: int) -> None:
         """Change flat x in place by its gradient g, which may be overwritten; `steps` is from 1."""
-        raise NotImplementedError
+        told = "rule(group, xp, x, g, state, steps)"
+        raise NotImplementedError(f"{type(self).__name__} has no {told}; write one")
 
     # ---- steps
 
@@ -280,13 +282,15 @@ def _taken(left: dict[str, Array], name: str, like: Any, faults: list[str]) -> A
     return tuple(value.tolist()) if isinstance(like, tuple | list) else value.item()
 
 
+def settings_of(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings among the locals of the `__init__` of a rule: all but the parameters."""
+    return {name: x for name, x in given.items() if name not in ("self", "params", "__class__")}
+
+
 def at_least_0(kind: str, group: Group, *names: str) -> None:
     """Raise ValueError for settings that are no finite numbers of at least 0."""
     for name in names:
-        value = group[name]
-        if not is_real(value) or not 0 <= float(value) < math.inf:
-            told = "learning rate lr" if name == "lr" else name
-            raise ValueError(f"{kind}: {told} must be a finite number of at least 0, got {value!r}")
+        nonnegative(kind, "learning rate lr" if name == "lr" else name, group[name])
 
 
 def yes_or_no(kind: str, group: Group, *names: str) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from engine.backends import Array
-from rnn.optim.base import Group, Optimizer, Slots, at_least_0, yes_or_no
+from rnn.optim.base import Group, Optimizer, Slots, at_least_0, settings_of, yes_or_no
 
 
 class SGD(Optimizer):
@@ -32,15 +32,7 @@ class SGD(Optimizer):
         nesterov: bool = False,
         maximize: bool = False,
     ) -> None:
-        settings = {
-            "lr": lr,
-            "momentum": momentum,
-            "dampening": dampening,
-            "weight_decay": weight_decay,
-            "nesterov": nesterov,
-            "maximize": maximize,
-        }
-        super().__init__(params, settings)
+        super().__init__(params, settings_of(locals()))
 
     def check(self, group: Group) -> None:
         at_least_0("SGD", group, "lr", "momentum", "dampening", "weight_decay")

@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from itertools import count
 from typing import Any
 
-from engine.checks import is_real
 from engine.suggestions import Advised, kind_of
 from rnn.keywords import SCHEDULES
 from rnn.optim import Optimizer
@@ -183,10 +182,3 @@ def cosine(start: float, end: float, share: float) -> float:
     """Interpolate from `start` at 0 to `end` at 1 along half a cosine."""
     turned = math.cos(math.pi * share)
     return start * ((1 + turned) / 2) + end * ((1 - turned) / 2)  # exact at both ends
-
-
-def number(kind: str, name: str, value: Any) -> float:
-    """Return `value`, or a ValueError that says what was expected."""
-    if not is_real(value) or not 0 <= float(value) < math.inf:
-        raise ValueError(f"{kind}: {name} must be a finite number of at least 0, got {value!r}")
-    return float(value)

@@ -9,9 +9,9 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from typing import Any
 
-from rnn.modules.values import whole
+from rnn.modules.values import nonnegative, whole
 from rnn.optim import Optimizer
-from rnn.schedules.base import Schedule, between, cosine, for_each, number
+from rnn.schedules.base import Schedule, between, cosine, for_each
 
 
 class LambdaLR(Schedule):
@@ -50,7 +50,7 @@ class StepLR(Schedule):
 
     def __init__(self, optimizer: Optimizer, step_size: int, gamma: float = 0.1) -> None:
         self.step_size = whole("StepLR", "step_size", step_size)
-        self.gamma = number("StepLR", "gamma", gamma)
+        self.gamma = nonnegative("StepLR", "gamma", gamma)
         super().__init__(optimizer)
 
     def rate(self, t: int, base: float, group: int) -> float:
@@ -71,7 +71,7 @@ class MultiStepLR(Schedule):
 
     def __init__(self, optimizer: Optimizer, milestones: Sequence[int], gamma: float = 0.1) -> None:
         self.milestones = sorted(whole("MultiStepLR", "milestones", t, 0) for t in milestones)
-        self.gamma = number("MultiStepLR", "gamma", gamma)
+        self.gamma = nonnegative("MultiStepLR", "gamma", gamma)
         super().__init__(optimizer)
 
     def rate(self, t: int, base: float, group: int) -> float:
@@ -89,7 +89,7 @@ class ExponentialLR(Schedule):
     """
 
     def __init__(self, optimizer: Optimizer, gamma: float) -> None:
-        self.gamma = number("ExponentialLR", "gamma", gamma)
+        self.gamma = nonnegative("ExponentialLR", "gamma", gamma)
         super().__init__(optimizer)
 
     def rate(self, t: int, base: float, group: int) -> float:
@@ -109,7 +109,7 @@ class ConstantLR(Schedule):
     """
 
     def __init__(self, optimizer: Optimizer, factor: float = 1 / 3, total_iters: int = 5) -> None:
-        self.factor = number("ConstantLR", "factor", factor)
+        self.factor = nonnegative("ConstantLR", "factor", factor)
         self.total_iters = whole("ConstantLR", "total_iters", total_iters)
         super().__init__(optimizer)
 
@@ -131,7 +131,7 @@ class PolynomialLR(Schedule):
 
     def __init__(self, optimizer: Optimizer, total_iters: int = 5, power: float = 1.0) -> None:
         self.total_iters = whole("PolynomialLR", "total_iters", total_iters)
-        self.power = number("PolynomialLR", "power", power)
+        self.power = nonnegative("PolynomialLR", "power", power)
         super().__init__(optimizer)
 
     def rate(self, t: int, base: float, group: int) -> float:
@@ -157,8 +157,8 @@ class LinearLR(Schedule):
         end_factor: float = 1.0,
         total_iters: int = 5,
     ) -> None:
-        self.start_factor = number("LinearLR", "start_factor", start_factor)
-        self.end_factor = number("LinearLR", "end_factor", end_factor)
+        self.start_factor = nonnegative("LinearLR", "start_factor", start_factor)
+        self.end_factor = nonnegative("LinearLR", "end_factor", end_factor)
         self.total_iters = whole("LinearLR", "total_iters", total_iters)
         super().__init__(optimizer)
 
@@ -181,7 +181,7 @@ class CosineAnnealingLR(Schedule):
 
     def __init__(self, optimizer: Optimizer, T_max: int, eta_min: float = 0.0) -> None:
         self.T_max = self.length = whole("CosineAnnealingLR", "T_max", T_max)
-        self.eta_min = number("CosineAnnealingLR", "eta_min", eta_min)
+        self.eta_min = nonnegative("CosineAnnealingLR", "eta_min", eta_min)
         super().__init__(optimizer)
 
     def rate(self, t: int, base: float, group: int) -> float:
@@ -207,7 +207,7 @@ class CosineAnnealingWarmRestarts(Schedule):
     ) -> None:
         kind = "CosineAnnealingWarmRestarts"
         self.T_0, self.T_mult = whole(kind, "T_0", T_0), whole(kind, "T_mult", T_mult)
-        self.eta_min = number(kind, "eta_min", eta_min)
+        self.eta_min = nonnegative(kind, "eta_min", eta_min)
         super().__init__(optimizer)
 
     def rate(self, t: int, base: float, group: int) -> float:

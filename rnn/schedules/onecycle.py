@@ -6,9 +6,9 @@ learning rates, 2018.
 
 from typing import Any
 
-from rnn.modules.values import probability, whole
+from rnn.modules.values import nonnegative, probability, whole
 from rnn.optim import Optimizer
-from rnn.schedules.base import Schedule, between, cosine, for_each, number
+from rnn.schedules.base import Schedule, between, cosine, for_each
 
 ANNEALED = {"cos": cosine, "linear": between}
 
@@ -52,10 +52,10 @@ class OneCycleLR(Schedule):
                 f"{kind}: anneal_strategy must be 'cos' or 'linear', got {anneal_strategy!r}"
             )
         for name, value in (("div_factor", div_factor), ("final_div_factor", final_div_factor)):
-            if not number(kind, name, value):
+            if not nonnegative(kind, name, value):
                 raise ValueError(f"{kind}: {name} must be above 0, got {value!r}")
         pct_start = probability(f"{kind}: pct_start", pct_start)
-        self.max_lrs = [number(kind, "max_lr", lr)
+        self.max_lrs = [nonnegative(kind, "max_lr", lr)
                         for lr in for_each(optimizer, kind, "max_lr", max_lr)]  # fmt: skip
         self.anneal, self.final_div_factor = ANNEALED[anneal_strategy], float(final_div_factor)
         self.momenta: list[tuple[float, float]] = []
@@ -76,7 +76,10 @@ class OneCycleLR(Schedule):
 
     def apply(self) -> None:
         if self.steps > self.total_steps:
-            raise ValueError(f"OneCycleLR: all {self.total_steps} steps of the cycle are taken")
+            raise ValueError(
+                f"OneCycleLR: all {self.total_steps} steps of the cycle are taken; make a new one "
+                "with more total_steps"
+            )
         super().apply()
         if not self.momenta:
             return
@@ -120,6 +123,6 @@ def _momenta(optimizer: Optimizer, base: Any, top: Any) -> list[tuple[float, flo
     highs = for_each(optimizer, "OneCycleLR", "max_momentum", top)
     for name, values in (("base_momentum", lows), ("max_momentum", highs)):
         for value in values:
-            if number("OneCycleLR", name, value) >= 1:
+            if nonnegative("OneCycleLR", name, value) >= 1:
                 raise ValueError(f"OneCycleLR: {name} must lie in [0, 1), got {value!r}")
     return [(float(low), float(high)) for low, high in zip(lows, highs, strict=True)]

@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from engine.checks import is_real
-from rnn.modules.values import whole
+from rnn.modules.values import nonnegative, whole
 from rnn.optim import Optimizer
-from rnn.schedules.base import Schedule, for_each, number
+from rnn.schedules.base import Schedule, for_each
 
 
 class ReduceLROnPlateau(Schedule):
@@ -48,14 +48,15 @@ class ReduceLROnPlateau(Schedule):
             raise ValueError(
                 f"{kind}: threshold_mode must be 'rel' or 'abs', got {threshold_mode!r}"
             )
-        if number(kind, "factor", factor) >= 1:
+        if nonnegative(kind, "factor", factor) >= 1:
             raise ValueError(f"{kind}: factor must lie in [0, 1), got {factor!r}")
         self.asked_mode, self.mode = mode, mode or "min"
         self.factor, self.threshold_mode = float(factor), threshold_mode
         self.patience = whole(kind, "patience", patience, 0)
         self.cooldown = whole(kind, "cooldown", cooldown, 0)
-        self.threshold, self.eps = number(kind, "threshold", threshold), number(kind, "eps", eps)
-        self.min_lrs = [number(kind, "min_lr", lr)
+        self.threshold = nonnegative(kind, "threshold", threshold)
+        self.eps = nonnegative(kind, "eps", eps)
+        self.min_lrs = [nonnegative(kind, "min_lr", lr)
                         for lr in for_each(optimizer, kind, "min_lr", min_lr)]  # fmt: skip
         self.best = self._worst()
         self.bad = self.resting = (

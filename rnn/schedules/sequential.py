@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
-from rnn.modules.values import whole
+from rnn.modules.values import nonnegative, whole
 from rnn.optim import Optimizer
-from rnn.schedules.base import Schedule, between, number
+from rnn.schedules.base import Schedule, between
 
 
 class SequentialLR(Schedule):
@@ -101,7 +101,9 @@ def _check(schedulers: list[Any], milestones: list[int], optimizer: Any) -> None
                 "rnn.schedules.WarmUp(plateau, steps), or step it by itself"
             )
         if one.optimizer is not optimizer:
-            raise ValueError(f"SequentialLR: scheduler {n} is of another optimizer")
+            raise ValueError(
+                f"SequentialLR: scheduler {n} is of another optimizer; make all of one"
+            )
         if one.steps:
             raise ValueError(f"SequentialLR: scheduler {n} has taken {one.steps} steps already")
 
@@ -138,7 +140,7 @@ class WarmUp(Schedule):
             raise ValueError(f"WarmUp: the schedule after it has taken {after.steps} steps already")
         self.after, after._is_part = after, True
         self.warm_up = whole("WarmUp", "warm_up", warm_up)
-        self.start_factor = number("WarmUp", "start_factor", start_factor)
+        self.start_factor = nonnegative("WarmUp", "start_factor", start_factor)
         self.takes_metric = after.takes_metric
         self.length = None if after.length is None else self.warm_up + after.length
         self.begin_at_first()

@@ -46,7 +46,7 @@ class Records:
             found, self.done, kept = _read(self.path)
             if found is not None:
                 _check_same(self.path, found, head)
-            _cut(self.path, kept)
+            os.truncate(self.path, kept)  # what comes after the whole lines
         else:
             self.path.parent.mkdir(parents=True, exist_ok=True)
         if not kept:
@@ -145,12 +145,6 @@ def _check_same(path: Path, found: Mapping[str, Any], head: Mapping[str, Any]) -
             f"sweep: {path} is of another sweep: {'; '.join(told)}; give the same space and seed, "
             "or another file"
         )
-
-
-def _cut(path: Path, length: int) -> None:
-    """Take off what comes after the whole lines."""
-    with path.open("r+b") as file:
-        file.truncate(length)
 
 
 def _append(path: Path, document: Mapping[str, Any]) -> None:

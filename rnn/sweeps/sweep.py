@@ -99,7 +99,7 @@ def sweep(
     _check_executor(executor, workers)
     if not isinstance(executor, ThreadPoolExecutor):  # it may run in another process
         check_picklable(train)
-    records = Records(path, flag("resume", resume), seed, own.described())
+    records = Records(path, flag("sweep: resume", resume), seed, own.described())
     done = {number: trial for number, trial in records.done.items() if number < total}
     left = [number for number in range(total) if number not in done]
     interrupts = Interrupts()

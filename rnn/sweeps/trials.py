@@ -12,7 +12,7 @@ from typing import Any
 from engine.checks import is_real
 from rnn.sweeps.space import flat
 from rnn.training.monitoring import BETTER, MODES
-from rnn.training.progress import BACKWARD, FORWARD, GREY, check_plot
+from rnn.training.progress import BACKWARD, FORWARD, GREY, check_plot, new_figure, write_figure
 
 WIDEST = 60  # characters of an error in a table
 MOST = 20  # trials that are printed unasked
@@ -203,10 +203,6 @@ def _item(value: Any) -> Any:
 
 def _plotted(sweep: Sweep, path: str | Path | None) -> Any:
     """Return a figure of matplotlib with a panel for every setting of more than one value."""
-    from matplotlib import rc_context
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     if path is not None:
         path = Path(path)
         check_plot(path, "sweep")
@@ -216,8 +212,7 @@ def _plotted(sweep: Sweep, path: str | Path | None) -> Any:
     if not panels:
         raise ValueError("sweep: there is one value of each setting, and nothing to draw")
     rows, columns = math.ceil(len(panels) / COLUMNS), min(COLUMNS, len(panels))
-    figure = Figure(figsize=(WIDTH, HEIGHT * rows + 0.4), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure((WIDTH, HEIGHT * rows + 0.4))
     axes = figure.subplots(rows, columns, sharey=True, squeeze=False).ravel()
     for place, (one, setting) in enumerate(zip(axes, panels, strict=False)):
         _draw(one, sweep.trials, setting, name, best)
@@ -228,11 +223,7 @@ def _plotted(sweep: Sweep, path: str | Path | None) -> Any:
     marks = axes[0].get_legend_handles_labels()
     figure.legend(*marks, loc="outside upper center", ncols=3, frameon=False)
     if path is not None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        # No date and no random names in the file: the same trials give the same bytes.
-        with rc_context({"svg.hashsalt": "sweep"}):
-            metadata = {"Date": None} if path.suffix == ".svg" else None
-            figure.savefig(path, dpi=DPI, metadata=metadata)
+        write_figure(figure, path, dpi=DPI)
     return figure
 
 

@@ -18,6 +18,7 @@ from engine.state import using
 from rnn.modules.module import kept_modes
 from rnn.modules.values import whole
 from rnn.training.history import Step, Validation
+from rnn.training.progress import new_figure
 from rnn.training.run import Callback, Run, Settings
 from rnn.training.updating import loss_of
 from rnn.wrappers.tap import Tap
@@ -200,11 +201,7 @@ def _states(taps: list[Tap]) -> dict[str, list[tuple[int, Any]]]:
 
 def _drawn(norms: Norms, step: int) -> Any:
     """Return a figure of matplotlib: norms over time, on a logarithmic scale."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=SIZE, layout="constrained")
-    canvas: Any = FigureCanvasAgg(figure)
+    figure = new_figure(SIZE)
     axes = figure.subplots()
     for name, own in norms.items():
         times = sorted(own)
@@ -216,5 +213,5 @@ def _drawn(norms: Norms, step: int) -> Any:
              title=f"gradient through time, training step {step:,}")  # fmt: skip
     axes.grid(color="#e6e6e6", linewidth=0.6)
     axes.legend(frameon=False, ncols=4)
-    canvas.draw()
+    figure.canvas.draw()
     return figure

@@ -165,8 +165,7 @@ def _own_rows(leaf: Tensor, number: int, share: Share) -> Tensor:
     if leaf.shape[axis] != share.total:
         raise ValueError(f"{what}: it has {leaf.shape[axis]} of them, along axis {axis}; resume "
                          "with batches of as many rows")  # fmt: skip
-    key = (slice(None),) * axis + (slice(share.first, share.first + share.size),)
-    found: Tensor = with_row_axis(leaf[key], axis)
+    found: Tensor = with_row_axis(_part(leaf, axis, share.first, share.size), axis)
     return found
 
 
@@ -184,7 +183,7 @@ def _agreed(known: list[int | None], shapes: list[tuple[int, ...]], sizes: list[
     return axis if fits else None
 
 
-def _part(array: Array, axis: int, first: int, size: int) -> Array:
+def _part(array: Any, axis: int, first: int, size: int) -> Any:
     return array[(slice(None),) * axis + (slice(first, first + size),)]
 
 

@@ -139,14 +139,9 @@ class Log:
         self._file: IO[bytes] | None = None
         self._length, self._digest = 0, hashlib.sha256()
 
-    def check(self, mark: Mapping[str, Any] | None) -> None:
-        """Raise ValueError where the file does not begin with what was written up to a mark."""
-        if mark is not None:
-            self._prefix(mark)
-
     def open(self, mark: Mapping[str, Any] | None = None) -> None:
         """Begin a new file, or cut an old one at a mark. Raises as `check`, and OSError."""
-        kept = b"" if mark is None else self._prefix(mark)
+        kept = self.check(mark)
         self._length, self._digest = len(kept), hashlib.sha256(kept)
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._file = self.path.open("r+b" if kept else "wb")
@@ -189,9 +184,11 @@ class Log:
             self._file.close()
             self._file = None
 
-    def _prefix(self, mark: Mapping[str, Any]) -> bytes:
-        """Return what was written up to a mark, nothing where the file is gone."""
-        if not self.path.exists() or not self.path.stat().st_size:
+    def check(self, mark: Mapping[str, Any] | None) -> bytes:
+        """Return what was written up to a mark, nothing where the file is gone. Raises ValueError
+        where the file does not begin with that.
+        """
+        if mark is None or not self.path.exists() or not self.path.stat().st_size:
             return b""
         with self.path.open("rb") as file:
             found = file.read(mark["bytes"])

@@ -3,7 +3,7 @@
 Above `validating.py`, which has the metrics.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import engine
@@ -148,12 +148,7 @@ def _cut(data: Any, size: int) -> Any:
         return data
     if not data.shape:
         raise ValueError("predict: expected an array (N, ...), got a number")
-
-    def parts() -> Iterator[Any]:
-        for first in range(0, data.shape[0], size):
-            yield data[first : first + size]
-
-    return parts()
+    return (data[first : first + size] for first in range(0, data.shape[0], size))
 
 
 def _called(model: Module, batch: Any) -> Any:

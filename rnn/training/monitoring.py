@@ -4,12 +4,11 @@ Early stopping and a schedule follow a metric, for which a smaller or a larger v
 Above `run.py`, below `arguments.py`.
 """
 
-import math
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from engine.checks import is_real
 from rnn.metrics import Metric
+from rnn.modules.values import nonnegative
 from rnn.optim import Optimizer
 from rnn.schedules.base import Schedule
 from rnn.training.run import MetricOfLoss, Settings
@@ -64,9 +63,7 @@ def check_validation(
         raise ValueError("fit: validation_steps are batches of the validation: give validation")
     if given["mode"] not in (None, *MODES):
         raise ValueError(f"fit: mode must be 'min' or 'max', got {given['mode']!r}")
-    delta = given["min_delta"]
-    if not is_real(delta) or not 0 <= float(delta) < math.inf:
-        raise ValueError(f"fit: min_delta must be a finite number of at least 0, got {delta!r}")
+    nonnegative("fit", "min_delta", given["min_delta"])
     _check_monitor(given, metrics)
 
 

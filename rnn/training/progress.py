@@ -119,20 +119,30 @@ def plot_history(history: History, path: str | Path | None = None) -> Any:
     """
     if path is None:
         return _shown(history)
-    from matplotlib import rc_context
+    figure = new_figure(SIZE)
+    _draw(figure, history)
+    write_figure(figure, Path(path), dpi=120)
+    return figure
+
+
+def new_figure(size: tuple[float, float]) -> Any:
+    """Return an empty figure of matplotlib, in inches, that needs no screen."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure = Figure(figsize=SIZE, layout="constrained")
+    figure = Figure(figsize=size, layout="constrained")
     FigureCanvasAgg(figure)
-    _draw(figure, history)
-    # No date and no random names in the file: the same run gives the same bytes.
+    return figure
+
+
+def write_figure(figure: Any, path: Path, *, dpi: int) -> None:
+    """Write a figure without a date and random names: the same numbers give the same bytes."""
+    from matplotlib import rc_context
+
+    path.parent.mkdir(parents=True, exist_ok=True)
     metadata = {"Date": None} if path.suffix == ".svg" else None
     with rc_context({"svg.hashsalt": "run"}):
-        figure.savefig(path, dpi=120, metadata=metadata)
-    return figure
+        figure.savefig(path, dpi=dpi, metadata=metadata)
 
 
 def _shown(history: History) -> Any:

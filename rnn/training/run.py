@@ -64,11 +64,6 @@ class Settings:
     distributed: Communicator | None  # the processes that train together, None for this one alone
 
     @property
-    def first(self) -> bool:
-        """Return whether this process is the one that writes and shows."""
-        return self.distributed is None or not self.distributed.rank
-
-    @property
     def in_parts(self) -> bool:
         """Return whether each process may read its own rows of a batch alone."""
         return self.distributed is not None and self.distributed.share is None

@@ -6,8 +6,7 @@ with the same randomness and step by step, to name the first op at fault. Above 
 """
 
 import math
-from collections.abc import Callable, Mapping
-from functools import partial
+from collections.abc import Mapping
 from numbers import Real
 from typing import Any, NamedTuple
 
@@ -22,7 +21,6 @@ from rnn.clipping.clip import clip_grad_norm, grad_norm
 from rnn.data.batching import Batch
 from rnn.data.streams import Chunk
 from rnn.models.stacks import detached
-from rnn.modules.module import Module
 from rnn.training.run import Run, Settings
 
 NO_CAUSE = (
@@ -84,12 +82,31 @@ def clipped(run: Run) -> float:
     return float(clip_grad_norm(run.optimizer.parameters, bound, error_if_nonfinite=False))
 
 
-def explained_step(run: Run, batches: list[Any], before: Any, found: str) -> Exception:
-    """Return the error for a step with a loss or gradient that is not finite."""
+def explained_step(
+    run: Run, batches: list[Any], before: Mapping[str, Any], found: str
+) -> engine.AnomalyError:
+    """Return the error for a step with a loss or gradient that is not finite, and its first cause.
+    The step is computed again from the random state `before`.
+    """
     what = f"fit: the {found} at step {run.step + 1}, epoch {run.epoch}"
-    again = partial(_again, run, batches)
+    for name, x in run.model.named_parameters():
+        if not _finite(x.data):
+            return engine.AnomalyError(
+                f"{what}: parameter {name} was not finite before this step: an update before it "
+                "made it so (lower the learning rate, or clip gradients), or it was from the start"
+            )
     batch = batches[0] if len(batches) == 1 else batches
-    return _explained(what, run.model, batch, run.carried, again, before)
+    for name, part in (("the batch", batch), ("the carried state", run.carried)):
+        for number, leaf in enumerate(flatten(part)[0]):
+            if not _finite(leaf.data if isinstance(leaf, Tensor) else leaf):
+                return engine.AnomalyError(f"{what}: array {number} of {name} is not finite")
+    set_random_state(before)
+    try:
+        with engine.detect_anomaly():
+            _again(run, batches).backward()
+    except engine.AnomalyError as error:
+        return engine.AnomalyError(f"{what}: first in {error}")
+    return engine.AnomalyError(f"{what}: {NO_CAUSE}")
 
 
 def _again(run: Run, batches: list[Any]) -> Tensor:
@@ -168,41 +185,6 @@ def _size(part: Any) -> int | None:
         sizes = [1 if isinstance(one, Real) else _size(one) for one in part]
         return None if None in sizes else sum(size for size in sizes if size is not None)
     return None
-
-
-def _explained(
-    what: str,
-    model: Module,
-    batch: Any,
-    carried: Any,
-    compute: Callable[[], Tensor],
-    before: Mapping[str, Any],
-) -> engine.AnomalyError:
-    """Return the error to raise where a step failed: `what` happened, and the first cause of it.
-    ``compute()`` gives the loss of the step again, from the random state `before`.
-    """
-    for name, x in model.named_parameters():
-        if not _finite(x.data):
-            return engine.AnomalyError(
-                f"{what}: parameter {name} was not finite before this step: an update before it "
-                "made it so (lower the learning rate, or clip gradients), or it was from the start"
-            )
-    for name, part in (("the batch", batch), ("the carried state", carried)):
-        for number, leaf in enumerate(flatten(part)[0]):
-            if not _finite(leaf.data if isinstance(leaf, Tensor) else leaf):
-                return engine.AnomalyError(f"{what}: array {number} of {name} is not finite")
-    return engine.AnomalyError(f"{what}: {_cause(compute, before)}")
-
-
-def _cause(compute: Callable[[], Tensor], before: Mapping[str, Any]) -> str:
-    """Return the first op with a result or derivative that is not finite."""
-    set_random_state(before)
-    try:
-        with engine.detect_anomaly():
-            compute().backward()
-    except engine.AnomalyError as error:
-        return f"first in {error}"
-    return NO_CAUSE
 
 
 def _finite(array: Any) -> bool:

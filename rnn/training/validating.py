@@ -30,7 +30,10 @@ def metrics_of(
     metrics: dict[str, float] = {}
     with evaluating(settings.model):
         if settings.validation is not None:
-            metrics |= _validated(settings, step, progress, interrupts)
+            # It begins where all others do and leaves no trace: it may be the data trained on.
+            start, data = settings.validation_start, settings.validation
+            with nullcontext() if start is None else begun_at(data, start), interrupts.at_once():
+                metrics |= measured(settings, step, progress)
         if settings.evaluate is not None:
             with interrupts.at_once():
                 metrics |= by_first(settings.distributed, lambda: _evaluated(settings))
@@ -47,16 +50,6 @@ def _evaluated(settings: Settings) -> dict[str, float]:
             "return a dict such as {'accuracy': 0.5}"
         )
     return {name: _number(f"evaluate: {name!r}", value) for name, value in found.items()}
-
-
-def _validated(
-    settings: Settings, step: int, progress: Progress, interrupts: Interrupts
-) -> dict[str, float]:
-    """Return the metrics of a validation that begins where all others do and leaves no trace."""
-    # It may be the data that is trained on.
-    start, data = settings.validation_start, settings.validation
-    with nullcontext() if start is None else begun_at(data, start), interrupts.at_once():
-        return measured(settings, step, progress)
 
 
 def measured(settings: Settings, step: int, progress: Progress) -> dict[str, float]:

@@ -848,3 +848,21 @@ def test_gradients_are_forgotten_or_made_zeros():
     assert x.grad is None
     with pytest.raises(TypeError, match="zero_grad: set_to_none"):
         optimiser.zero_grad("yes")
+
+
+def test_a_rule_of_your_own_says_what_it_lacks():
+    class Empty(rnn.optim.Optimizer):
+        def check(self, group):
+            pass
+
+    w = engine.asarray([1.0], requires_grad=True)
+    settings = {"lr": 0.1, "maximize": False}
+    with pytest.raises(NotImplementedError, match=r"Optimizer has no check\(group\); write one"):
+        rnn.optim.Optimizer([w], settings)
+    own = Empty([w], settings)
+    engine.sum(w).backward()
+    with pytest.raises(NotImplementedError, match=r"Empty has no slots\(group\); write one"):
+        own.step()
+    Empty.slots = lambda self, group: {}
+    with pytest.raises(NotImplementedError, match=r"Empty has no rule\(group, xp, x, g"):
+        own.step()
