@@ -18,7 +18,7 @@ import numpy as np
 import engine
 import rnn
 from rnn.data import Streams
-from rnn.distributed import Communicator, affine_scan, exchange, layers, run_stretch, sequences
+from rnn.distributed import Communicator, affine_scan, layers, run_stretch, sequences
 from rnn.distributed import affine as scans
 
 WORLD: Any = None  # the communicator of all ranks, once there is one
@@ -93,7 +93,7 @@ def network() -> Any:
     maps = []
     for B, H in PAIRS:
         P, s = np.full((1, 1, B, H), 0.5, "float32"), np.ones((1, B, H), "float32")
-        ways = {"doubling": exchange.incoming, "all-gather": gathered}
+        ways = {"doubling": scans.incoming, "all-gather": gathered}
         jobs = {name: partial(f, P, s, s, WORLD, reverse=False) for name, f in ways.items()}
         np.testing.assert_allclose(jobs["all-gather"](), jobs["doubling"]())
         seconds = {name: slowest(job, 31, 5) for name, job in jobs.items()}
@@ -102,13 +102,13 @@ def network() -> Any:
 
 
 def gathered(P: Any, s: Any, first: Any, communicator: Any, *, reverse: bool) -> Any:
-    """Return what `exchange.incoming` does, with the maps of all ranks gathered on each."""
+    """Return what `scans.incoming` does, with the maps of all ranks gathered on each."""
     mine = np.stack([*P, s])
     every = np.empty((communicator.Get_size(), *mine.shape), mine.dtype)
     communicator.Allgather(mine, every)
     order = every[::-1] if reverse else every
-    for one in order[: exchange.place_of(communicator, reverse=reverse)]:
-        first = exchange.applied(one[:-1], first) + one[-1]
+    for one in order[: scans.place_of(communicator, reverse=reverse)]:
+        first = scans.applied(one[:-1], first) + one[-1]
     return first
 
 
