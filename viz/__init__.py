@@ -1,4 +1,4 @@
-"""Pictures of recorded graphs: recurrent networks, unrolled through time, and their gradients.
+"""Draw recorded graphs: recurrent networks, unrolled through time, and their gradients.
 
 Read `scene.py` (a drawing as data), `writers/` (files), `model/` (boxes and edges), `analysis/`
 (numbers), `layout/` and `rendering/` (from these to a scene), then what draws: `drawings/` (of

@@ -1,4 +1,4 @@
-"""Axes: where a value stands in pixels, and which round values are written beside it.
+"""Map values to pixels along an axis, and choose the round values that are written beside it.
 
 Plain numbers; above labels, below the charts.
 """
@@ -16,7 +16,7 @@ DECADES = 2e-308, 1e308  # what a log axis holds: beyond, values are drawn at it
 
 @dataclass(frozen=True, slots=True)
 class Axis:
-    """Values from `low` to `high` on the pixels from `start` to `end`, in logarithms with `log`.
+    """Map values from `low` to `high` to pixels from `start` to `end`, in logarithms with `log`.
 
     >>> from viz.axes import Axis
     >>> Axis(0.0, 10.0, 100.0, 200.0).at(2.5)

@@ -24,7 +24,7 @@ DASHES = ("", "6 3", "2 2", "8 3 2 3", "12 4", "4 4")
 
 @dataclass(frozen=True, slots=True)
 class Colors:
-    """A colour for every value from `low` to `high`; white at `middle` where there is one.
+    """Map values from `low` to `high` to colours; white at `middle` where there is one.
 
     Without a middle `low` is white. With `log` the shade goes by powers of ten. What lies beyond
     the ends has the colour of the end.

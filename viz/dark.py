@@ -1,4 +1,4 @@
-"""The dark counterpart of every colour of a picture: lightness turned over, hue kept.
+"""Compute the dark counterpart of every colour of a picture: lightness turned over, hue kept.
 
 Below the writer of SVG and the interactive page. The space is Oklab (B. Ottosson, "A perceptual
 color space for image processing", 2020), in which equal steps of lightness look equal.

@@ -1,4 +1,4 @@
-"""What every draw function returns: a picture that shows itself in notebooks and writes files.
+"""Define what draw functions return: a picture that shows itself in notebooks and writes files.
 
 Above all writers, below the drawings.
 """
@@ -37,7 +37,7 @@ RASTERED = (
 
 
 class Diagram(Advised):
-    """A laid-out drawing: `graph` is the networkx graph it shows, `source` its DOT text.
+    """Hold a laid-out drawing: `graph` is the networkx graph it shows, `source` its DOT text.
 
     `svg()` gives the picture as text, `render(path)` writes a file by its suffix. In a notebook it
     shows itself, also in one that is not trusted. `graph` may also be given as a function, which is

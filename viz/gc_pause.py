@@ -1,4 +1,4 @@
-"""Holds the garbage collector back while a picture is made. Below `drawing.py`."""
+"""Hold the garbage collector back while a picture is made. Below `drawing.py`."""
 
 import gc
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""What boxes say: symbols of ops, numbers, names made safe and short, sizes of text."""
+"""Write the words of boxes: symbols of ops, numbers, names made safe and short, sizes of text."""
 
 import math
 import re

@@ -1,4 +1,4 @@
-"""Lines that are moved copies of one form: columns of one shape repeat, and so do their wires.
+"""Keep lines as moved copies of one form: columns of one shape repeat, and so do their wires.
 
 What is worked out of a form, its text in a file say, holds for all copies of it. Below the scene.
 """
@@ -11,7 +11,7 @@ Point = tuple[float, float]
 
 
 class Form:
-    """A line through points, one object for each line: caches look it up without reading it."""
+    """Hold a line through points, one object a line: caches look it up without reading it."""
 
     __slots__ = ("points",)
 
@@ -32,7 +32,7 @@ def reversed_form(form: Form) -> Form:
 
 
 class Moved(Sequence[Point]):
-    """The points of a form, moved to the right by `by`; equal to a tuple of the same points.
+    """Hold the points of a form, moved to the right by `by`; equal to a tuple of the same points.
 
     Its first and last point may lie further to the right by `start` and `end`, on a level stretch
     that is long in the form and as long here: a wire from a rail reaches as far as its column is.

@@ -1,4 +1,4 @@
-"""A drawing as data: boxes, wires, bands and words in pixels. The writers turn it into files."""
+"""Hold a drawing as data: boxes, wires, bands, words in pixels. The writers turn it into files."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from viz.moved import Point as Point
 
 
 class Box(NamedTuple):
-    """A node: its rectangle and lines of text. `title` is what hovering shows."""
+    """Describe a node: its rectangle and lines of text. `title` is what hovering shows."""
 
     key: int
     x: float
@@ -24,7 +24,7 @@ class Box(NamedTuple):
 
 
 class Wire(NamedTuple):
-    """An edge as a line through points that turns at right angles, from `source` to `target`."""
+    """Hold an edge: a line through points that turns at right angles, from `source` to `target`."""
 
     source: int
     target: int
@@ -42,7 +42,7 @@ class Wire(NamedTuple):
 
 
 class Band(NamedTuple):
-    """The column of a time step, with its heading."""
+    """Describe the column of a time step, with its heading."""
 
     x: float
     y: float
@@ -53,7 +53,7 @@ class Band(NamedTuple):
 
 
 class Swatch(NamedTuple):
-    """One line of the legend; a `wedge` is colour and width at points evenly along it."""
+    """Hold one line of the legend; a `wedge` is colour and width at points evenly along it."""
 
     text: str
     color: str
@@ -65,7 +65,7 @@ class Swatch(NamedTuple):
 
 
 class Rect(NamedTuple):
-    """A rectangle of a chart: a bar, a field of a heat map."""
+    """Describe a rectangle of a chart: a bar, a field of a heat map."""
 
     x: float
     y: float
@@ -77,7 +77,7 @@ class Rect(NamedTuple):
 
 
 class Line(NamedTuple):
-    """A line of a chart through points, or the outline of an area where there is a `fill`."""
+    """Hold a line of a chart through points, or the outline of an area where there is a `fill`."""
 
     points: tuple[Point, ...]
     color: str
@@ -88,7 +88,7 @@ class Line(NamedTuple):
 
 
 class Run(NamedTuple):
-    """A part of a formula: `level` is -1 below the line, 1 above it, 0 on it.
+    """Hold a part of a formula: `level` is -1 below the line, 1 above it, 0 on it.
 
     `part` is the number by which links know it, `within` those of all parts that it lies in.
     `title` is what hovering shows.
@@ -103,7 +103,7 @@ class Run(NamedTuple):
 
 
 class Words(NamedTuple):
-    """A line of text; `anchor` is start, middle or end, `angle` in degrees, clockwise.
+    """Hold a line of text; `anchor` is start, middle or end, `angle` in degrees, clockwise.
 
     A formula has `runs` too; they say the same as `text`, which is plain.
     """
@@ -121,7 +121,7 @@ class Words(NamedTuple):
 
 
 class Group(NamedTuple):
-    """Boxes by key, wires by both ends, and runs by the numbers of their parts."""
+    """Group boxes by key, wires by both ends, and runs by the numbers of their parts."""
 
     boxes: tuple[int, ...] = ()
     wires: tuple[tuple[int, int], ...] = ()
@@ -129,7 +129,7 @@ class Group(NamedTuple):
 
 
 class Link(NamedTuple):
-    """What lights up, `lit`, while the pointer is over one of `by`."""
+    """Light up `lit` while the pointer is over one of `by`."""
 
     by: Group
     lit: Group
@@ -137,7 +137,7 @@ class Link(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """Where the steps of a picture stand, for charts below it: x ranges, ends, first free y."""
+    """Locate the steps of a picture for charts below it: x ranges, ends, first free y."""
 
     times: tuple[int, ...]
     spans: tuple[tuple[float, float], ...]
@@ -151,7 +151,7 @@ Shape = Rect | Line | Words
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """Everything that is drawn, in order; `notes` stand under the picture.
+    """Hold everything that is drawn, in order; `notes` stand under the picture.
 
     `shapes` are those of charts; they stand over the bands and under wires and boxes. The picture
     is shown `shown` pixels wide, 0 for its own width; all else is in pixels before that. Where

@@ -1,4 +1,4 @@
-"""Colours and widths. Blue is forward, red is backward; both differ in grey and for the
+"""Set colours and widths. Blue is forward, red is backward; both differ in grey and for the
 colour-blind by width, shade and dash too. Below the drawings.
 """
 
@@ -52,7 +52,7 @@ SCISSORS = "✂"  # the mark of an edge that gradients do not pass
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """A fixed logarithmic scale of norms: each decade is `RATIO` times as wide as that above it.
+    """Map norms to widths on a fixed log scale: each decade is `RATIO` times as wide as that above.
 
     It begins at `top`, 1, the gradient of a loss by itself, and is the same in all pictures with
     norms up to 10; where gradients explode `top` is the power of ten that holds them all.

@@ -1,4 +1,4 @@
-"""What is measured on a recorded graph: norms, contributions, paths, cuts, faults, differences.
+"""Measure recorded graphs: norms, contributions, paths, cuts, faults, differences.
 
 Read `measures.py` (norms of gradients), `trunks.py` and `weight_contributions.py` (what uses add to
 a weight); for paths through time `dense.py`, `jacobian_hops.py`, `paths.py`, `path_numbers.py`;

@@ -11,7 +11,7 @@ Use = tuple[Node, int]
 
 
 class CutLike(Protocol):
-    """An edge that is cut, as `rnn.cut_edges` returns them."""
+    """Describe an edge that is cut, as `rnn.cut_edges` returns it."""
 
     @property
     def state(self) -> str:
@@ -31,7 +31,7 @@ class CutLike(Protocol):
 
 
 class Cuts(NamedTuple):
-    """The uses that are cut, each with the losses that it is cut for; None stands for all."""
+    """Hold the uses that are cut, each with the losses it is cut for; None stands for all."""
 
     uses: dict[Use, frozenset[int] | None]
     steps: int

@@ -1,4 +1,4 @@
-"""What a picture knows besides what it shows: norms of values, and histograms for the page.
+"""Compute norms of values, and histograms for the page, which a picture knows but does not show.
 
 Worked out when the graph of the picture is asked for. Above `measures.py`.
 """
@@ -24,7 +24,7 @@ LIMIT = 5_000  # boxes of the largest picture that has histograms
 
 @dataclass(frozen=True, slots=True)
 class Histogram:
-    """Counts of finite values in bins of one width from `low` to `high`; the last includes `high`.
+    """Count the finite values in bins of one width from `low` to `high`; the last includes `high`.
 
     One bin where all are alike, none where nothing is finite (then `low` and `high` are 0). NaN
     and infinite values of either sign are counted apart.
@@ -74,7 +74,7 @@ def histogram(array: Any, bins: int = 16) -> Histogram:
 
 
 class Details:
-    """Makes the networkx graph of a picture.
+    """Make the networkx graph of a picture.
 
     The values of leaves, which training may change in place, are copied; those of ops are not.
     """

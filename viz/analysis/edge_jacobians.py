@@ -1,4 +1,4 @@
-"""Norms of the Jacobians of all edges that gradients run along, for the paths of the page.
+"""Compute norms of the Jacobians of all edges that gradients run along, for paths of the page.
 
 What an edge brings into a box moves what leaves the box; the norm is that of the derivative of all
 that leaves it together, by all that the edge brings, the rest held. Along a path of boxes the
@@ -116,7 +116,7 @@ def _largest_slope(node: Node, slots: list[int]) -> Any:
 
 
 class _Box:
-    """One box: what leaves it, and what it reads as it was read, also of leaves changed since."""
+    """Hold a box: values that leave it, and its inputs as read, also of leaves changed since."""
 
     def __init__(self, graph: Graph, members: list[Node], leaving: list[Node]) -> None:
         self.members = members

@@ -1,4 +1,4 @@
-"""Brings the arrays that a picture reads from a device to the host, together.
+"""Bring the arrays that a picture reads from a device to the host, together.
 
 A read of its own for each value waits for the device each time. Below all that measures.
 """

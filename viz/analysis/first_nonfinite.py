@@ -1,4 +1,4 @@
-"""The first number that is not finite in a recorded graph, and what it was made of.
+"""Find the first number that is not finite in a recorded graph, and what it was made of.
 
 Forward it is the first value that is not finite while all that it was computed from is; else, on
 the way back, the first contribution to a gradient. Above the engine; `forensics.py` draws it.
@@ -20,7 +20,7 @@ from viz.labels import count, number
 
 @dataclass(frozen=True)
 class Fault:
-    """The op that made the first bad number, and what it spoiled.
+    """Describe the op that made the first bad number, and the nodes that it spoiled.
 
     `backward` says that its derivative made it, that by its input `slot` where it was not the sum
     of several contributions. `headline` tells it in one line, `facts` in the lines below.
@@ -37,7 +37,7 @@ class Fault:
 
 @dataclass(frozen=True)
 class Census:
-    """What was looked at: all values, and as many gradients as there are nodes that have one."""
+    """Count all values looked at, and as many gradients as there are nodes that have one."""
 
     values: int
     nodes: int
@@ -69,7 +69,7 @@ def find_fault(graph: Graph, *, grad: bool, infinite: bool) -> tuple[Fault | Non
 
 
 class _Flags:
-    """Whether each array that a backward pass meets is fine, in its order, read together.
+    """Record whether each array that a backward pass meets is fine, in its order, read together.
 
     One by one each would wait for the device.
     """
@@ -188,7 +188,7 @@ def _at(index: tuple[int, ...]) -> str:
 
 
 class _Back:
-    """Looks at a backward pass: the first fault in it, and the nodes with a bad gradient."""
+    """Watch a backward pass for the first fault in it, and for nodes with a bad gradient."""
 
     def __init__(self, *, infinite: bool) -> None:
         self.infinite = infinite

@@ -1,4 +1,4 @@
-"""Two graphs laid over one another: a graph with the nodes and the edges of both.
+"""Lay two graphs over one another, as one graph with the nodes and the edges of both.
 
 A node that both have stands once. Above the matching in `engine/reading/differences.py`; below
 `differences.py`, which draws the result.
@@ -16,7 +16,7 @@ BOTH, REMOVED, ADDED, CHANGED = "both", "removed", "added", "changed"
 
 @dataclass(frozen=True)
 class Union:
-    """The common graph; for each of its nodes and uses whether both have it, and what it was.
+    """Hold the common graph and, for its nodes and uses, whether both have each, and what it was.
 
     `nodes` says both, removed, added or changed; `uses` says of a node and a slot both, removed or
     added. `old` and `new` have the node of either graph that a node of the union stands for.
@@ -44,7 +44,7 @@ def union_of(old: Graph, new: Graph) -> Union:
 
 
 class _Union:
-    """A union in the making: the tensor that stands for each node of either graph."""
+    """Build a union: keep the tensor that stands for each node of either graph."""
 
     def __init__(self, old: Graph, new: Graph, found: Matched) -> None:
         self.graphs, self.found = (old, new), found

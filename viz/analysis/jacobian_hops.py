@@ -1,4 +1,4 @@
-"""The hops that a gradient takes from a source back to a target: from box to box, exactly.
+"""Find the hops that a gradient takes from a source back to a target: from box to box, exactly.
 
 A hop leads from a value that leaves a box to one that leaves an earlier box. Its Jacobian counts
 what runs between the two inside of the later box, all else that comes into it held fixed, so the
@@ -25,14 +25,14 @@ PASSES = 2_048  # backward passes for the Jacobians of all uses of a parameter t
 
 @dataclass(frozen=True, slots=True)
 class Crossing:
-    """The use of what `source` made by `user`, a node of another box."""
+    """Describe the use of what `source` made by `user`, a node of another box."""
 
     source: Node
     user: Node
 
 
 class Hops:
-    """All hops between a target and a source of one recorded graph, in a networkx graph.
+    """Collect all hops between a target and a source of one recorded graph, in a networkx graph.
 
     `graph` has the values that leave boxes, as engine nodes, with edges as data flows; `ways` says
     which edges of the recorded graph each hop uses. Raises ValueError where no path leads from the

@@ -1,4 +1,4 @@
-"""Which loops of a rolled picture are affine in their states, and what kind of affine.
+"""Tell which loops of a rolled picture are affine in their states, and what kind of affine.
 
 Above the model.
 """

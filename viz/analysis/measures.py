@@ -1,4 +1,4 @@
-"""Numbers of a picture: norms of values, of gradients, and of what each edge adds to them.
+"""Measure a picture: norms of values, of gradients, and of what each edge adds to them.
 
 Above `levels.py`; the norms themselves are the engine's.
 """

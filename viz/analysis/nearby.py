@@ -1,4 +1,4 @@
-"""The part of a large graph around one of its nodes, as a graph of its own.
+"""Extract the part of a large graph around one of its nodes, as a graph of its own.
 
 Above the engine, below the pictures of faults.
 """

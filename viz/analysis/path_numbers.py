@@ -1,4 +1,4 @@
-"""What a picture of paths says in numbers: how many paths there are, and what runs along them.
+"""Compute the numbers of a picture of paths: how many there are, and what runs along them.
 
 Above `jacobian_hops.py`, below `bptt_path.py`.
 """
@@ -66,7 +66,7 @@ def _passed(hops: Hops, later: Node, earlier: list[Node], g: Any) -> dict[Node, 
 
 @dataclass(frozen=True)
 class PathNumbers:
-    """What a picture of paths says in numbers.
+    """Hold the numbers of a picture of paths.
 
     `count` paths are shown, of `all` that there are. `whole` is the norm of the derivative of the
     source by the target, `shown` that of the sum of the products along the shown paths, and `bound`
@@ -86,7 +86,7 @@ class PathNumbers:
 
 @dataclass(frozen=True)
 class Chosen:
-    """The paths to show: which hops are kept, None for all, and the strongest of them."""
+    """Hold the paths to show: which hops are kept, None for all, and the strongest of them."""
 
     which: str
     keep: Keep | None

@@ -1,4 +1,4 @@
-"""Paths through the graphs of pictures: how many there are, which are the strongest, the longest.
+"""Count the paths through the graphs of pictures, and find the strongest and the longest.
 
 Dynamic programming over topological order, linear in the edges; no path is enumerated and nothing
 recurses. Works on any acyclic networkx MultiDiGraph. Above `box_names.py`.
@@ -22,7 +22,7 @@ Weight = str | Callable[[dict[str, Any]], float | None]
 
 @dataclass(frozen=True, slots=True)
 class Path:
-    """A path as its edges (source, target, key) and nodes, forward, and what its weights come to.
+    """Hold a path: its edges (source, target, key) and nodes, forward, and its total weight.
 
     `value` is the product or the sum of the weights, `log` the logarithm of a product, which holds
     where the product itself is too small or too large for a float.

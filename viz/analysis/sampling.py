@@ -1,5 +1,6 @@
-"""Which steps or units of many a picture shows: some of them, or runs of them joined; and the
-checks of what is asked for. Below everything that has a limit.
+"""Choose which of many steps or units a picture shows, and check what is asked for.
+
+Some are shown, or runs of them joined. Below everything that has a limit.
 """
 
 from collections.abc import Sequence

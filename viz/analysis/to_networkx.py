@@ -1,4 +1,4 @@
-"""The graph of a picture for networkx, without the picture, and on it the Jacobians of states.
+"""Make the networkx graph of a picture, without drawing it, and add the Jacobians of states.
 
 Above everything else here.
 """

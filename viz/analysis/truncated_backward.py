@@ -1,4 +1,4 @@
-"""The backward passes that add up to the gradient of a truncation.
+"""Run the backward passes that add up to the gradient of a truncation.
 
 A cut may concern the losses of some steps only. Losses with cuts that do not meet share a pass:
 chunks take one pass in all, losses that reach back k steps k passes. Above `cuts.py`; below
@@ -86,7 +86,7 @@ def _listed(steps: Sequence[int]) -> str:
 
 @dataclass
 class _Group:
-    """Losses that share a pass, the newest last, and the targets of their cuts in order."""
+    """Group losses that share a pass, the newest last, with the targets of their cuts in order."""
 
     losses: list[int] = field(default_factory=list)
     last: frozenset[int] = frozenset()
@@ -160,7 +160,7 @@ def _reach(
 
 
 class _Zones:
-    """What of a graph lies over the steps, and what between them; `forward`: time runs one way."""
+    """Divide a graph into nodes over the steps and between them; `forward`: time runs one way."""
 
     def __init__(self, graph: Graph) -> None:
         self.graph = graph

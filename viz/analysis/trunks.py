@@ -1,4 +1,4 @@
-"""What the uses of weights add to their gradients, as vectors, so that sums of uses have norms.
+"""Compute what uses of weights add to their gradients, as vectors, so that sums have norms.
 
 Above the engine's backward pass and `levels.py`, below the drawings.
 """

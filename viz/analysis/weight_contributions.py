@@ -1,6 +1,6 @@
-"""What the uses of a parameter at each time step add to its gradient, loss by loss, exactly.
+"""Compute what the uses of a parameter at each step add to its gradient, loss by loss, exactly.
 
-Above the engine's backward pass, the charts and below the drawing of contributions.
+Above the engine's backward pass, below the chart of contributions.
 """
 
 import math
@@ -19,7 +19,7 @@ Whole = Tensor | Sequence[Tensor] | Mapping[str, Tensor]
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """A part of the total loss: tensors with the weights (seeds) with which they enter it."""
+    """Hold a part of the total loss: tensors with the weights (seeds) with which they enter it."""
 
     name: str
     t: int | None
@@ -29,7 +29,7 @@ class Loss:
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """What the uses at some time steps add to the gradient of one loss; no times: outside of time.
+    """Hold what the uses at some steps add to the gradient of one loss; no times: outside of time.
 
     `projection` is the part that points along the whole gradient of all losses; over all losses
     and steps it sums to the norm of that. `norm` is the length of the whole contribution.
@@ -43,7 +43,7 @@ class Use:
 
 @dataclass(frozen=True, slots=True)
 class Contributions:
-    """Every use, loss by loss and step by step, and the norm of the gradient that they make up."""
+    """Hold all uses, by loss and by step, and the norm of the gradient that they make up."""
 
     losses: tuple[Loss, ...]
     steps: tuple[tuple[int, ...], ...]
@@ -130,7 +130,7 @@ def _joined(losses: Sequence[Loss]) -> Loss:
 
 
 class _Paths:
-    """Where the paths from a leaf to the losses come into time.
+    """Find where the paths from a leaf to the losses come into time.
 
     What is made of the leaf before any step (a normalised weight, say) belongs to no step; the
     edge that leads from there to the node of a step is a use at that step. Every path has one.

@@ -1,4 +1,4 @@
-"""Draws one cell from its recorded step, beside its equations: `draw_cell`.
+"""Draw one cell from its recorded step, beside its equations: `draw_cell`.
 
 The last file of this folder; the others are parts of it.
 """
@@ -129,7 +129,7 @@ def _sheet(formulas: Sequence[Words]) -> Rect:
 
 
 class _Drawing:
-    """The pieces of the picture."""
+    """Draw the pieces of the picture."""
 
     def __init__(
         self, model: CellModel, record: StepRecord, made: Routed, width: float, title: str

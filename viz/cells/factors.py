@@ -1,4 +1,4 @@
-"""The numbers of a cell: norms of values, and of the derivative of each box by each that it reads.
+"""Measure a cell: norms of values, and of the derivative of each box by each that it reads.
 
 A factor is the largest singular value of the Jacobian of a box by one of its sources, the others
 held fixed, at the numbers of the recorded step. Above `model.py`.

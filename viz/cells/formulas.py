@@ -35,7 +35,7 @@ CUTS = (("+−", 0), ("+−⊙·", 0), ("+−", 99), ("+−⊙·", 99), ("", 99)
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """Letters of one kind, and the names of the marks that they stand in, outermost first."""
+    """Hold letters of one kind, and the names of the marks that they stand in, outermost first."""
 
     text: str
     italic: bool = False
@@ -66,7 +66,7 @@ def text(own: Iterable[Piece]) -> str:
 
 
 class _Reader:
-    """Reads one line from left to right."""
+    """Read one line from left to right."""
 
     def __init__(self, line: str) -> None:
         self.tokens = TOKEN.findall(line)

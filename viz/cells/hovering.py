@@ -1,4 +1,4 @@
-"""What hovering shows over a cell: words for boxes, wires and terms, and what lights up together.
+"""Show on hovering over a cell words for boxes, wires and terms, and what lights up together.
 
 Above `model.py` and `formulas.py`, below `drawing.py`.
 """
@@ -15,7 +15,7 @@ LONGEST = 48  # characters of a term
 
 
 class Hovering:
-    """Knows which marks of the equations belong to which boxes and wires."""
+    """Map the marks of the equations to the boxes and wires that they belong to."""
 
     def __init__(self, model: CellModel, lines: list[list[Piece]]) -> None:
         self.model = model

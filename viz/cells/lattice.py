@@ -1,4 +1,4 @@
-"""Finds ways for wires on a lattice of points: around boxes, crossing others at right angles only.
+"""Find ways for wires on a lattice of points: around boxes, crossing others at right angles only.
 
 A wire is a way through points that are a unit apart; it turns at points, and wires of one source
 share their beginning. Knows boxes and points alone; below `routing.py`.
@@ -19,7 +19,7 @@ TURN, CROSS, BESIDE, OFF_RAIL, SHARED, ALONG = 5.0, 4.0, 0.6, 3.0, 0.15, 1_000.0
 
 @dataclass(frozen=True, slots=True)
 class Port:
-    """A point at a box, and the direction in which a wire passes it."""
+    """Describe a point at a box, and the direction in which a wire passes it."""
 
     at: Spot
     way: Step
@@ -28,7 +28,7 @@ class Port:
 
 @dataclass
 class Lattice:
-    """Points 0 to `width`, 0 to `height`; which are blocked, and which source's wires use them.
+    """Hold points 0 to `width`, 0 to `height`: those blocked, and which source's wires use them.
 
     `level` and `upright` have the source of the wire that passes a point in that direction.
     """

@@ -1,4 +1,4 @@
-"""The boxes and wires of a cell: ops of its recorded step, each layer one box.
+"""Build the boxes and wires of a cell from the ops of its recorded step, each layer one box.
 
 A layer is an activation with what comes before it and is linear in the weights: products with
 weights, sums, slices, norms. Knows nodes alone; below `factors.py` and the layout.
@@ -14,7 +14,7 @@ from viz.cells.signs import plain, sign
 
 
 class StepRecord(Protocol):
-    """One recorded step, as `rnn.Cell.recorded_step` returns it."""
+    """Describe one recorded step, as `rnn.Cell.recorded_step` returns it."""
 
     @property
     def inputs(self) -> Mapping[str, Tensor]: ...
@@ -34,7 +34,7 @@ class StepRecord(Protocol):
 
 @dataclass
 class Part:
-    """One box. `role` is input, state, layer, op or result; `name` a symbol in LaTeX, or empty."""
+    """Hold a box. `role` is input, state, layer, op or result; `name` a LaTeX symbol, or empty."""
 
     key: int
     role: str
@@ -49,7 +49,7 @@ class Part:
 
 @dataclass
 class Use:
-    """One wire. `uses` are its places in the equations, as ``"7.1"``: input 1 of node 7."""
+    """Hold one wire. `uses` are its places in the equations, as ``"7.1"``: input 1 of node 7."""
 
     source: int
     target: int
@@ -60,7 +60,7 @@ class Use:
 
 @dataclass
 class CellModel:
-    """All boxes by key, the wires between them, and the node numbers of the equations by box."""
+    """Hold boxes by key, the wires between them, and node numbers of the equations by box."""
 
     parts: list[Part] = field(default_factory=list)
     uses: list[Use] = field(default_factory=list)
@@ -81,7 +81,7 @@ def build(record: StepRecord) -> CellModel:
 
 
 class _Builder:
-    """Looks from each box back to the boxes that it reads."""
+    """Build the boxes and wires: look from each box back to the boxes that it reads."""
 
     def __init__(self, record: StepRecord) -> None:
         self.record, self.graph = record, record.graph

@@ -1,4 +1,4 @@
-"""Where the boxes of a cell stand: states as lanes, layers in one row, other ops between them.
+"""Place the boxes of a cell: states as lanes, layers in one row, other ops between them.
 
 A box stands right of all that it reads, or straight above a layer that it reads. Columns and rows
 are counted here; `sheet.py` turns them into pixels. Above `model.py`.
@@ -41,7 +41,7 @@ def place(
 
 
 class _Placing:
-    """Places one op after the other, in the order of the record."""
+    """Place one op after the other, in the order of the record."""
 
     def __init__(
         self, model: CellModel, new: dict[int, int], between: int, *, ordered: bool

@@ -1,4 +1,4 @@
-"""Routes all wires of a cell: lanes first, then from near to far. Above `sheet.py`."""
+"""Route all wires of a cell: lanes first, then from near to far. Above `sheet.py`."""
 
 from dataclasses import dataclass, replace
 from itertools import islice, pairwise
@@ -15,7 +15,7 @@ FOLDED, CLOSE = 4, 10  # rows between lanes and layers to begin with, at most
 
 @dataclass(frozen=True)
 class Routed:
-    """The sheet, the points of each wire by both ends, in pixels, and where wires branch."""
+    """Hold the sheet, the points of each wire by both ends, in pixels, and where wires branch."""
 
     sheet: Sheet
     ways: dict[tuple[int, int], tuple[Point, ...]]

@@ -1,4 +1,4 @@
-"""The sheet of a cell: boxes in pixels, and the points at their edges where wires begin and end.
+"""Lay out the sheet of a cell: boxes in pixels, and points at their edges where wires begin or end.
 
 Everything stands on a lattice of `UNIT` pixels. Above `places.py`, below `routing.py`.
 """
@@ -20,7 +20,7 @@ SIDES = (RIGHT, LEFT, UP, DOWN)
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """Units between columns and between rows: more where wires found no way.
+    """Set the units between columns and between rows: more where wires found no way.
 
     `between` are the rows between lanes and layers to begin with: more where a cell is wide. Where
     it is wider still, boxes are small, and layers in no order, so that they stand `close`.
@@ -34,7 +34,7 @@ class Spread:
 
 @dataclass
 class Frame:
-    """A box: its middle on the lattice, and its size in pixels."""
+    """Hold a box: its middle on the lattice, and its size in pixels."""
 
     part: Part
     at: Spot
@@ -69,7 +69,7 @@ class Frame:
 
 @dataclass
 class Sheet:
-    """All boxes by key, the body around the ops, and the size in units."""
+    """Hold all boxes by key, the body around the ops, and the size in units."""
 
     frames: dict[int, Frame] = field(default_factory=dict)
     body: tuple[int, int, int, int] = (0, 0, 0, 0)  # left, top, right, bottom
@@ -130,7 +130,7 @@ def sheet(model: CellModel, record: StepRecord, spread: Spread) -> Sheet:
 
 
 class _Sheet:
-    """Sets columns and rows in units, then what is given and returned around them."""
+    """Set columns and rows in units, then the given and the returned values around them."""
 
     def __init__(self, model: CellModel, record: StepRecord, spread: Spread) -> None:
         self.model, self.spread = model, spread

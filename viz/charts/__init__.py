@@ -1,1 +1,1 @@
-"""Pictures with axes: heat maps, gates, contributions, curves, and what they are made of."""
+"""Draw pictures with axes: heat maps, gates, contributions, curves, and their parts."""

@@ -1,4 +1,4 @@
-"""Weights of attention as the shapes of a matrix: fields, numbers where they fit, both axes.
+"""Draw weights of attention as the shapes of a matrix: fields, numbers where they fit, both axes.
 
 Small under an unrolled picture; large in `attention.py`. Above `model/attention.py`.
 """
@@ -29,7 +29,7 @@ NAME = 14  # characters of the name of a step
 
 @dataclass(frozen=True, slots=True)
 class Fields:
-    """A matrix ready to be drawn: names of rows and columns, and the weights."""
+    """Hold a matrix ready to be drawn: names of rows and columns, and the weights."""
 
     rows: tuple[str, ...]
     columns: tuple[str, ...]

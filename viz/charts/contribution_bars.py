@@ -163,7 +163,7 @@ def _piece(
 
 @dataclass(frozen=True, slots=True)
 class Decades:
-    """A logarithmic axis both ways from `base`: `up` and `down` decades from 10 ** `low` on."""
+    """Hold a logarithmic axis both ways from `base`: `up`, `down` decades from 10 ** `low` on."""
 
     low: int
     up: int

@@ -1,4 +1,4 @@
-"""What every step adds to the gradient of a parameter, loss by loss, as bars over time.
+"""Draw what every step adds to the gradient of a parameter, loss by loss, as bars over time.
 
 Above `contribution_bars.py` and `weight_contributions.py`.
 """

@@ -1,4 +1,4 @@
-"""One panel of curves: lines, running means, marks of what is not finite. Below `curves.py`."""
+"""Draw one panel of curves: lines, running means, marks of non-finite values. Below `curves.py`."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -22,7 +22,7 @@ LIMIT = "#202124"
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """One chart of the picture: what it shows, and where it stands."""
+    """Describe one chart of the picture: what it shows, and where it stands."""
 
     what: str
     curves: dict[str, list[float]]

@@ -1,4 +1,4 @@
-"""Losses and norms of gradients over the updates of a training run. Above the charts."""
+"""Draw losses and norms of gradients over the updates of a training run. Above the charts."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence

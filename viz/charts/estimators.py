@@ -1,4 +1,4 @@
-"""Estimators of a gradient beside each other: how near the true one, by step and by cost.
+"""Draw estimators of a gradient beside each other: how near the true one, by step and by cost.
 
 Above the panels of curves.
 """

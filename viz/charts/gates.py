@@ -1,4 +1,4 @@
-"""Every gate and every state of a cell over time: a strip of its units, and their mean as a line.
+"""Draw all gates and states of a cell over time: strips of their units, and their means as lines.
 
 Above `strips.py` and `variables.py`.
 """

@@ -1,4 +1,4 @@
-"""How much every state depends on every earlier one: norms of Jacobians through time as a map.
+"""Draw how much each state depends on each earlier one: norms of Jacobians through time as a map.
 
 Above the charts and `jacobian_norms.py`.
 """

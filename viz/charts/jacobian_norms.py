@@ -1,4 +1,4 @@
-"""Norms of Jacobians through time, as products of those of single steps that cannot overflow.
+"""Compute norms of Jacobians through time, as products over single steps that cannot overflow.
 
 Above the engine's Jacobians, below the heat map.
 """
@@ -16,7 +16,7 @@ KINDS = tuple(NORMS)
 
 @dataclass(frozen=True, slots=True)
 class NormMap:
-    """The norms of a picture: ``norms[i][j]`` is that of step i by step j <= i."""
+    """Hold the norms of a picture: ``norms[i][j]`` is that of step i by step j <= i."""
 
     run: StateRun
     of: str

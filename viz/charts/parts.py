@@ -1,4 +1,4 @@
-"""The pieces that charts are made of: axes, colour bars, areas, bars under a grid of time steps.
+"""Draw the pieces of charts: axes, colour bars, areas, bars under a grid of time steps.
 
 Every function returns shapes in pixels. Above `axes.py` and `colors.py`, below the drawings.
 """

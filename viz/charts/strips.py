@@ -1,4 +1,4 @@
-"""The strips and lines of gates over time, laid out from the top downward. Above the charts and
+"""Lay out the strips and lines of gates over time, from the top downward. Above the charts and
 `variables.py`, below `gates.py`.
 """
 
@@ -40,7 +40,7 @@ PAST = "#eceef0"  # past the end of a row
 
 @dataclass(frozen=True, slots=True)
 class Strip:
-    """A variable as numbers: (H,) for each step, None past the end of the row.
+    """Hold a variable as numbers: (H,) for each step, None past the end of the row.
 
     `range` has the scale of all that the variable may be.
     """
@@ -51,7 +51,7 @@ class Strip:
 
 
 class Picture:
-    """The shapes of the picture in the making, from the top downward."""
+    """Stack the shapes of the picture from the top downward."""
 
     def __init__(
         self, kind: str, units: tuple[int, ...] | None, max_units: int, wide: float

@@ -1,4 +1,4 @@
-"""The paths that a gradient takes through time: from a loss back to a state or to a parameter.
+"""Draw the paths of a gradient through time: from a loss back to a state or to a parameter.
 
 Above `jacobian_hops.py`, which has the numbers, and `path_factors.py`.
 """
@@ -108,7 +108,7 @@ def draw_bptt_path(
 
 
 class _Picture:
-    """The look of one picture: what is red, what is pale, and what is written."""
+    """Choose the look of one picture: what is red, what is pale, and what is written."""
 
     def __init__(
         self, drawing: Drawing, places: Places, hops: Hops, paths: Chosen, numbers: PathNumbers

@@ -1,4 +1,4 @@
-"""Two graphs in one picture: what was removed, added and changed from one to the other.
+"""Draw two graphs in one picture: what was removed, added and changed from one to the other.
 
 Above `graph_union.py` and `drawing.py`.
 """

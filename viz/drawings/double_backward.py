@@ -1,4 +1,4 @@
-"""Gradients as a graph: what a backward pass records, beside the forward graph that it goes back.
+"""Draw gradients as a graph: what a backward pass records, beside the forward graph.
 
 Above `drawing.py`.
 """

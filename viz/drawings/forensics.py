@@ -1,4 +1,4 @@
-"""Where the first number that is not finite was made, what led to it and what it spoiled.
+"""Draw where the first number that is not finite was made, what led to it and what it spoiled.
 
 Above `first_nonfinite.py`, which finds it, and `drawing.py`.
 """

@@ -1,4 +1,4 @@
-"""What truncation takes from the gradient of each weight, as numbers and as a chart.
+"""Show what truncation takes from the gradient of each weight, as numbers and as a chart.
 
 Above the engine's gradients, below `truncation.py`.
 """
@@ -24,7 +24,7 @@ ALL, RULE, GREY = "#f6e4de", "#9aa0a6", "#5f6368"
 
 
 class Loss(NamedTuple):
-    """What truncation takes from the gradient of one weight.
+    """Measure what truncation takes from the gradient of one weight.
 
     `share` is ‖g − g_truncated‖ / ‖g‖, `cosine` that of the angle between the two; NaN where one of
     them is zero; both are NaN where a gradient is not finite.

@@ -65,7 +65,7 @@ def _text(value: Decimal) -> str:
 
 
 class Factors:
-    """The factors of one path, each in one place of the picture, and their product as text.
+    """Hold the factors of one path, each in one place of the picture, and their product as text.
 
     `on_wires` and `in_boxes` say what is written there, `elsewhere` what has no place. A hop within
     a box stands in it, one from a source that is not drawn in the box that it leads to, and a gap
@@ -153,7 +153,7 @@ def derivatives(hops: Hops, own: Sequence[Hop], name: Callable[[Node], str]) -> 
 
 
 class Notes:
-    """The lines of one picture. `factors` are those of its only path, None where it has several."""
+    """Write the lines of a picture. `factors` are of its only path, None where it has several."""
 
     def __init__(
         self, hops: Hops, chosen: Chosen, numbers: PathNumbers, factors: Factors | None,

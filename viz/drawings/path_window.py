@@ -1,4 +1,4 @@
-"""Which steps a picture of paths shows, and what no path leads to. Below `bptt_path.py`."""
+"""Choose the steps that a picture of paths shows, and check its target. Below `bptt_path.py`."""
 
 from typing import Any
 

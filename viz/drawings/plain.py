@@ -1,4 +1,4 @@
-"""The plain drawings: rolled, unrolled, and with the gradients that travel back.
+"""Make the plain drawings: rolled, unrolled, and with the gradients that travel back.
 
 Each takes recorded tensors and returns a `Diagram`. Above `drawing.py` and `fitting.py`.
 """

@@ -1,4 +1,4 @@
-"""`draw_influence`: a text shaded by how far each character moves a logit, with its page.
+"""Shade a text by how far each character moves a logit, with its page: `draw_influence`.
 
 Above the other files of `viz.influence`.
 """
@@ -24,7 +24,7 @@ FRAME = 560  # pixels: the height of the page within a notebook
 
 
 class InfluenceDiagram(Diagram):
-    """A shaded text: the picture shows one t, the page lets its reader choose.
+    """Show a shaded text: the picture has one t, the page lets its reader choose.
 
     `influence` holds all norms, `graph` an edge from k to t with each `norm` that is not zero.
     """

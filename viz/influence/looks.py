@@ -1,4 +1,4 @@
-"""How a token looks: its sign, so that no space, line break or accent goes unseen, and its shade.
+"""Give a token its sign, so that no space, line break or accent goes unseen, and its shade.
 
 Shades go by decades from the largest norm of a picture down to its millionth. The picture and the
 page share both. Above colours.

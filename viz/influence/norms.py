@@ -1,4 +1,4 @@
-"""Norms of d logit_t / d x_k for a text: one backward pass for each t, all of them exact.
+"""Compute norms of d logit_t / d x_k for a text: one backward pass for each t, all of them exact.
 
 Models are known by what they do, as pictures import no frontend. Below the rest of the folder.
 """
@@ -20,7 +20,7 @@ NAME = "draw_influence"
 
 
 class Output(NamedTuple):
-    """The logit that is differentiated at one t: its place, its value, its probability."""
+    """Hold the logit that is differentiated at one t: its place, its value, its probability."""
 
     place: int
     token: str
@@ -31,7 +31,7 @@ class Output(NamedTuple):
 
 @dataclass(frozen=True)
 class Influence:
-    """``norms[i][k]`` is the norm of d logit / d x_k for the logit ``outputs[i]`` at t = times[i].
+    """Hold in ``norms[i][k]`` the norm of d logit / d x_k for logit ``outputs[i]`` at t = times[i].
 
     `pieces` are the tokens of the text, of which `unit` is the name: character or token. Below
     `smallest`, the least number of their dtype, gradients are zero. It `predicts` where the logits
@@ -53,7 +53,7 @@ class Influence:
 
 
 class Reading(NamedTuple):
-    """A forward pass over a text: x, with the inputs x_k as rows, and the logits (T, K)."""
+    """Hold a forward pass over a text: x, with the inputs x_k as rows, and the logits (T, K)."""
 
     inputs: list[Tensor]
     logits: Tensor

@@ -1,4 +1,4 @@
-"""The page of an influence: a text in which the reader chooses t, in one file that fetches nothing.
+"""Write the page of an influence: a text in one file that fetches nothing; its reader chooses t.
 
 Above `looks.py` and the sentences of `scene.py`; style sheet and script are in `assets/`.
 """

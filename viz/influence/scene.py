@@ -1,4 +1,4 @@
-"""The picture of an influence at one t: the text in lines, its shades, their scale.
+"""Draw an influence at one t: the text in lines, its shades, their scale.
 
 Above `looks.py`, below `drawing.py`.
 """
@@ -27,7 +27,7 @@ LEAST = 680.0  # pixels: what the scale of shades needs
 
 
 class Place(NamedTuple):
-    """Where a token stands, in pixels: its left edge, its line's top, its width."""
+    """Locate a token in pixels: its left edge, its line's top, its width."""
 
     x: float
     y: float

@@ -1,1 +1,1 @@
-"""Where everything stands: columns of time, rows, wires, in pixels."""
+"""Lay everything out: columns of time, rows, wires, in pixels."""

@@ -1,4 +1,4 @@
-"""Which column each box of a picture stands in: a column is a time step; time runs to the right.
+"""Place each box of a picture in a column: a column is a time step; time runs to the right.
 
 What is outside of time stands before the steps, after them, on a rail under them (leaves that many
 steps use) or at a bar across them (what many steps feed and many steps use). Above `elements.py`.
@@ -16,7 +16,7 @@ BEFORE, AFTER = ("before",), ("after",)
 
 @dataclass(slots=True)
 class Column:
-    """A column: its time, None before and after all steps, its block, and its boxes in order."""
+    """Hold a column: its time, None before and after all steps, its block, its boxes in order."""
 
     time: Any
     block: str | None
@@ -25,7 +25,7 @@ class Column:
 
 @dataclass(slots=True)
 class Columns:
-    """All columns from the left; the column of each box, or RAIL or BAR; what stands on those."""
+    """Hold columns from the left; the column of each box, or RAIL or BAR; what stands on those."""
 
     columns: list[Column]
     of: list[int]

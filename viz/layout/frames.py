@@ -1,4 +1,4 @@
-"""Widths and heights: of the columns of each shape, and of the rows and channels of all of them.
+"""Compute widths and heights: of columns of each shape, and of rows and channels of all of them.
 
 In whole pixels. Above `routing.py`, below `geometry.py`.
 """
@@ -18,7 +18,7 @@ Size = tuple[int, int]
 
 
 class Spacing(NamedTuple):
-    """How close upright wires stand: `rail` rail to rail, `aside` to boxes, `track` all others.
+    """Set how close upright wires stand: `rail` rail to rail, `aside` to boxes, `track` all others.
 
     With `bundle` the rails into steps left out share a wire, and so do states from either side.
     """
@@ -36,7 +36,7 @@ ROOMY = Spacing(TRACK, PAD)  # and here some have marks
 
 @dataclass(slots=True)
 class Frame:
-    """A column of one shape: x from its left end of slots (odd) and gutters (even), and of boxes.
+    """Measure a column of one shape: x of slots (odd), gutters (even), boxes, from its left end.
 
     `boxes` are x, width and height by position. `zone` is what the first gutter keeps free on its
     left for words, `tracks` how far the tracks of each gutter lie from there.
@@ -150,7 +150,7 @@ def _tracks(wiring: Wiring, spacing: Spacing) -> dict[int, list[int]]:
 
 
 class Heights:
-    """The y of every row and channel, growing downward from `top`."""
+    """Compute the y of every row and channel, growing downward from `top`."""
 
     def __init__(self, grid: Grid, frames: list[Frame], sizes: Sequence[Size], top: int) -> None:
         high = [0] * grid.rows

@@ -1,4 +1,4 @@
-"""From counts to pixels: where boxes, columns and lanes are, and the size of it all.
+"""Turn counts into pixels: where boxes, columns and lanes are, and the size of it all.
 
 All in whole pixels. Columns of one shape are equally wide. Above `frames.py`; `wires.py` draws the
 lines between, and the drawings dress the result with colours and words.
@@ -22,7 +22,7 @@ Rectangle = tuple[int, int, int, int]
 
 @dataclass(slots=True)
 class Geometry:
-    """The place of everything: boxes, the left end of every column, rows, lanes.
+    """Hold the place of everything: boxes, the left end of every column, rows, lanes.
 
     `left` has the right end of the last column too. `lanes` has the y above the grid of each net
     that crosses columns, `rail` the y of each lane under it. `zones` has the x of links that join

@@ -1,4 +1,4 @@
-"""Where boxes stand, counted in columns, rows and slots, and which columns are alike.
+"""Place boxes, counted in columns, rows and slots, and find which columns are alike.
 
 Columns of one shape hold the same boxes joined in the same way, so slots, wires and widths are
 worked out once for all of them; that is what makes large pictures quick. Above `rows.py`.
@@ -19,7 +19,7 @@ FAN_IN = 3  # this many columns that lead into one box run together
 
 @dataclass(slots=True)
 class Shape:
-    """What columns of one shape share: how many slots, and the first such column."""
+    """Describe the columns of one shape: how many slots they have, and the first such column."""
 
     slots: int
     sample: int
@@ -27,7 +27,7 @@ class Shape:
 
 @dataclass(slots=True)
 class Grid:
-    """The place of every box and the way of every link.
+    """Hold the place of every box and the way of every link.
 
     `row`, `slot` and `position` (in its column) are by box; `way` is by link. `home[c]` are the
     links that are drawn with column c and `leaving[c]` those that leave it for another, in an order
@@ -109,7 +109,7 @@ def _straight(wires: "_Ways", alike: list[int], row: list[int], slot: list[int])
 
 
 class _Ways:
-    """The way of each link, the links of each column, and the outline of each column.
+    """Find the way of each link, the links of each column, and the outline of each column.
 
     Two columns of one outline have the same wires. `near` are the links between neighbours, with
     their ends from left to right.

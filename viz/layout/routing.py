@@ -1,4 +1,4 @@
-"""Where wires run, counted in channels and gutters: between boxes, never through one.
+"""Route wires, counted in channels and gutters: between boxes, never through one.
 
 Between two rows lies a channel, beside every slot a gutter, and boxes stand in neither. A wire
 leaves its box upward into the channel above, follows a gutter, and enters its target from the
@@ -22,7 +22,7 @@ Spans = dict[int, dict[Net, tuple[int, int]]]
 
 
 class Route(NamedTuple):
-    """How one wire runs: straight to the side of its target, or by channels and a gutter.
+    """Describe how one wire runs: straight to the side of its target, or by channels and a gutter.
 
     `gutter` is None where the channel above the source is the one below the target.
     """
@@ -36,7 +36,7 @@ class Route(NamedTuple):
 
 @dataclass(slots=True)
 class Tracks:
-    """For each channel or gutter the track of each net, and how many there are."""
+    """Map each net of a channel or gutter to its track, and count the tracks of each."""
 
     of: dict[tuple[int, Net], int] = field(default_factory=dict)
     count: dict[int, int] = field(default_factory=dict)
@@ -44,7 +44,7 @@ class Tracks:
 
 @dataclass(slots=True)
 class Wiring:
-    """The wires of all columns of one shape.
+    """Hold the wires of all columns of one shape.
 
     `routes` are those of the links at home there, in order. `ports[p]` are the nets that enter the
     box at position p from below, from left to right.
@@ -69,7 +69,7 @@ def wired(model: Model, grid: Grid, *, bundle: bool = False) -> list[Wiring]:
 
 
 class _Sketch:
-    """The nets of one column and what they span, before they have tracks."""
+    """Collect the nets of one column and their spans, before they have tracks."""
 
     def __init__(self, model: Model, grid: Grid, c: int, *, bundle: bool) -> None:
         self.grid, self.links, self.c = grid, model.links, c

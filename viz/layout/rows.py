@@ -1,4 +1,4 @@
-"""How high each box of a picture stands: data runs upward, and all steps are alike.
+"""Compute how high each box of a picture stands: data runs upward, and all steps are alike.
 
 A row is a topological level within one step, of the pattern of steps. Above `columns.py`.
 """

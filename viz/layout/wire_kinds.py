@@ -1,4 +1,4 @@
-"""The ways that wires can take through the columns of a picture. Below `grid.py`."""
+"""Name the ways that wires can take through the columns of a picture. Below `grid.py`."""
 
 # What a wire has to cross: nothing, the border to the next column on the right or on the left,
 # several columns (by a lane above the grid, alone or with all that lead into one box); or it comes

@@ -1,4 +1,4 @@
-"""The points of every wire, in pixels. Above `geometry.py`.
+"""Compute the points of every wire, in pixels. Above `geometry.py`.
 
 What lies in one column and its neighbours is worked out once for each shape of columns.
 """
@@ -26,7 +26,7 @@ def strung(model: Model, geometry: Geometry) -> list[Moved]:
 
 
 class _Strings:
-    """The wires of one picture."""
+    """Compute the wires of one picture."""
 
     def __init__(self, model: Model, geometry: Geometry) -> None:
         self.model, self.geometry = model, geometry

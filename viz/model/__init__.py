@@ -1,4 +1,4 @@
-"""What a picture shows: the boxes and edges of a recorded graph, and what they are called.
+"""Model a picture: the boxes and edges of a recorded graph, and their names.
 
 Read `elements.py` (boxes, edges), `grouping.py` (what shares a box), `leaves.py` and `inputs.py`
 (what comes from outside, and its names), `links.py`, `levels.py` (which makes all of it),

@@ -16,7 +16,7 @@ from viz.model.window import in_order
 
 @dataclass(frozen=True, slots=True)
 class Attention:
-    """The weights of one attention: ``weights[i][j]`` is how much target i looks at source j.
+    """Hold the weights of one attention: ``weights[i][j]`` is how much target i looks at source j.
 
     `targets` and `sources` are time steps of the blocks `target` and `source`, in order; None is a
     step that was not there to be looked at. `rows` is the batch, of which the weights are those of

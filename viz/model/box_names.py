@@ -1,4 +1,4 @@
-"""The boxes of a picture's networkx graph by what a person calls them. Above `names.py`."""
+"""Find the boxes of a picture's networkx graph by their names. Above `names.py`."""
 
 import math
 from collections.abc import Hashable

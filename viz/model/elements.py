@@ -1,4 +1,4 @@
-"""A drawing's own graph: what stands in a picture as a box, and what joins two boxes.
+"""Define a drawing's own graph: the boxes of a picture, and the edges that join two boxes.
 
 Plain lists, so that pictures of 100,000 boxes are quick; `networkx()` gives the same graph to those
 that ask questions of it. Below `levels.py`, which makes it from a recorded graph.
@@ -16,7 +16,7 @@ from engine import Node
 
 @dataclass(slots=True)
 class Item:
-    """A box: one op, one equation or gate, one module or cell at one step.
+    """Describe a box: one op, one equation or gate, one module or cell at one step.
 
     `key` is its number, `label` its words and `full` the same uncut. `members` counts the nodes of
     the recorded graph in it. `value_norm` is the norm of what its last node made, `grad_norm` that
@@ -53,7 +53,7 @@ class Item:
 
 @dataclass(slots=True)
 class Link:
-    """An edge: the use of what `source` made by `target`.
+    """Describe an edge: the use of what `source` made by `target`.
 
     `kind` is data, parameter, time for an edge from one step to another, `dt` steps on, context for
     one from a block to another, as from encoder to decoder, or attention, which has a `weight`.
@@ -79,7 +79,7 @@ class Link:
 
 @dataclass
 class Model:
-    """All boxes, by number, and all edges of a picture; `member` has the box of every node.
+    """Hold all boxes, by number, and all edges of a picture; `member` has the box of every node.
 
     `calls` are those after the first of what was called several times at a step. `norms` are those
     of the gradient by each state, step by step, shown or left out, once measured.

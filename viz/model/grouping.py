@@ -1,4 +1,4 @@
-"""Which nodes of a recorded graph share a box: at each level a key for every node.
+"""Group the nodes of a recorded graph that share a box: at each level a key for every node.
 
 What is known of cells and time is read from the scopes on the nodes. Below `levels.py`.
 """

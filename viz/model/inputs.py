@@ -1,4 +1,4 @@
-"""Which leaves without a gradient stand in a picture, and where: inputs and initial states.
+"""Choose and place the leaves without a gradient in a picture: inputs and initial states.
 
 Above `elements.py` and `leaves.py`, which has their names; below `levels.py`.
 """

@@ -1,4 +1,4 @@
-"""What leaves are called: parameters told apart, states before the first step, inputs by hand.
+"""Name leaves: parameters told apart, states before the first step, inputs by hand.
 
 Each name means one thing in a picture: h₋₁ is the state that step 0 reads, h0 the one that it
 makes, not after the tensor. Below `names.py` and `levels.py`.

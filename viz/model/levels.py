@@ -1,4 +1,4 @@
-"""A recorded graph as the graph of a picture, at four levels: op, gate, cell, or rolled up.
+"""Turn a recorded graph into that of a picture, at four levels: op, gate, cell, or rolled up.
 
 Above `grouping.py`, which says what shares a box, and `links.py`, what joins two; `drawing.py` lays
 the result out.

@@ -1,4 +1,4 @@
-"""What joins two boxes of a picture: the uses of what one made by the other, through time or not.
+"""Link the boxes of a picture: by the uses of what one made by the other, through time or not.
 
 Above `elements.py`, below `levels.py`.
 """

@@ -1,4 +1,4 @@
-"""What a person calls a place in a graph: L5, h2, c2_l1_reverse, x3, cell.weight_hh.
+"""Name places in a graph as a person does: L5, h2, c2_l1_reverse, x3, cell.weight_hh.
 
 A letter and a time step: L is a loss, x an input, anything else a state after that step, with the
 layer and the direction where there are several. Below `box_names.py` and the drawings of paths.
@@ -23,7 +23,7 @@ TIMED = re.compile(r"(\D+?)-?\d+((?:_\w+)?)")
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A place on a recorded graph: its name, its tensor, and what it is.
+    """Hold a place on a recorded graph: its name, its tensor, and what it is.
 
     `kind` is loss, state, input, parameter or node, `t` its time step where it has one. The tensor
     of a loss of a step that comes out of a whole sequence is made here and not on the graph.
@@ -36,7 +36,7 @@ class Place:
 
 
 class Places:
-    """All places of a graph that have a name; fused recurrences must be expanded.
+    """Collect all places of a graph that have a name; fused recurrences must be expanded.
 
     >>> import engine, rnn
     >>> from viz.model.names import Places
@@ -138,7 +138,7 @@ class Places:
 
 @dataclass(slots=True)
 class _Part:
-    """A tensor that a loss is computed from, `among` others; alone it is a summand by itself."""
+    """Hold a tensor that a loss is computed from, `among` others; alone it is a whole summand."""
 
     tensor: Tensor
     weight: float

@@ -1,4 +1,4 @@
-"""What a loss of one number is the weighted sum of: looks through sums, stacks and literals.
+"""Split a loss of one number into its weighted summands: look through sums, stacks and literals.
 
 Above the engine, below `names.py` and the analysis of contributions.
 """

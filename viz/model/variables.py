@@ -1,4 +1,4 @@
-"""What the equations of cells computed at every step: the values of gates and states, in order.
+"""Collect what the equations of cells computed at each step: values of gates and states, in order.
 
 Read from the scopes on an explicit graph. Above the engine, below the drawing of gates.
 """
@@ -14,7 +14,7 @@ Key = tuple[str, Any, Any, Any]
 
 @dataclass(slots=True)
 class Variable:
-    """One variable of one cell: its node and tensor at each time step.
+    """Hold one variable of one cell: its node and tensor at each time step.
 
     `is_state` tells new states from gates; `op` is the op that ends its equation. `rows` is the
     batch of its cell, 0 where there is none: of a matrix for each row all numbers are units.
@@ -37,7 +37,7 @@ class Variable:
 
 @dataclass(slots=True)
 class Run:
-    """A cell over its sequence: its variables in the order of its equations.
+    """Describe a cell over its sequence: its variables in the order of its equations.
 
     `going` has the tensors that tell which rows go on, by time step, where rows have lengths.
     """

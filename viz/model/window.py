@@ -1,4 +1,4 @@
-"""Which steps of a picture are shown, and which are joined in gaps that say how many they are.
+"""Choose which steps a picture shows, and which are joined in gaps that say how many they are.
 
 Below `drawing.py`.
 """
@@ -30,7 +30,7 @@ def in_order(times: Iterable[Any]) -> list[Any]:
 
 @dataclass(frozen=True)
 class Window:
-    """The gap of every step that is left out, by block and t, and a note for each gap."""
+    """Map every step that is left out, by block and t, to its gap; hold a note for each gap."""
 
     gaps: dict[tuple[Block, Any], tuple[Block, int]]
     notes: tuple[str, ...]

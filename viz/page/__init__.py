@@ -1,1 +1,1 @@
-"""The interactive page: one HTML file that holds a picture and needs nothing else."""
+"""Write the interactive page: one HTML file that holds a picture and needs nothing else."""

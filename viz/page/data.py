@@ -1,4 +1,4 @@
-"""A drawing and its graph as the compact JSON that the interactive page reads.
+"""Pack a drawing and its graph into the compact JSON that the interactive page reads.
 
 Numbers of geometry are packed (little-endian, base64), words stand in one table and are named by
 their position in it, -1 for none. Above scenes; `document.py` puts it into the document.
@@ -25,7 +25,7 @@ HISTOGRAMS = ("histogram", "grad_histogram")
 
 
 class Series(NamedTuple):
-    """A state by name, the steps at which its gradient is known, and its norms at these steps."""
+    """Hold a state by name, the steps at which its gradient is known, and its norms there."""
 
     name: str
     times: tuple[int, ...]
@@ -104,7 +104,7 @@ def encode(scene: Scene, graph: nx.MultiDiGraph, mode: str) -> str:
 
 
 class _Table:
-    """Words by position, each once; empty ones are -1."""
+    """Give each word a position, the same for the same word; empty ones are -1."""
 
     def __init__(self) -> None:
         self.position: dict[str, int] = {}

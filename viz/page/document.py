@@ -1,4 +1,4 @@
-"""Writes a scene and its graph as one interactive HTML page that needs nothing else, ever.
+"""Write a scene and its graph as one interactive HTML page that needs nothing else.
 
 The page pans, zooms, searches, folds time and layers, counts paths, plays the passes and shows the
 norms of all steps at one glance. Up to `SVG_LIMIT` boxes and wires it holds the very picture of

@@ -1,4 +1,4 @@
-"""How one picture differs from the plain one. Above the scene, below everything that draws it."""
+"""Describe how one picture differs from the plain one. Above the scene, below all that draws it."""
 
 import re
 from collections.abc import Callable, Iterable
@@ -14,7 +14,7 @@ COLOR = re.compile("#[0-9a-fA-F]{3}(?:[0-9a-fA-F]{3})?|none")
 
 @dataclass(frozen=True)
 class Annotations:
-    """How a picture differs from the plain one.
+    """Describe how a picture differs from the plain one.
 
     Boxes are named by key, edges by their place in `model.links`. What is dim is pale; `lines` are
     more lines in a box, `labels` words on an edge, `marks` signs on an edge; `fills` are fill and

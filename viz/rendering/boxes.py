@@ -1,5 +1,7 @@
-"""The words of a box and the room that they take; what stands at the ends of the grid: names of
-rows, borders between steps. Above the layout, below `scene_builder.py`.
+"""Write the words of a box, measure their room, and draw the names and borders of the grid.
+
+Names of rows stand at its ends, borders between steps. Above the layout, below
+`scene_builder.py`.
 """
 
 import math

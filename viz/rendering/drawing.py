@@ -1,4 +1,4 @@
-"""One drawing in the making: the graph of the picture, its layout, and the scene it becomes.
+"""Make one drawing: the graph of the picture, its layout, and the scene it becomes.
 
 Every picture of a graph is made here; `Annotations` say how it differs from the plain one. Above
 the layout, below the draw functions.
@@ -23,7 +23,7 @@ from viz.rendering.scene_builder import SceneBuilder
 
 
 class Drawing:
-    """The graph of a picture, ready to be measured and drawn.
+    """Prepare the graph of a picture to be measured and drawn.
 
     `recorded` is the graph with the steps of fused recurrences put back, `model` its boxes and
     edges, `member` the box of each node; of `weights` all are drawn, none, or one,

@@ -1,4 +1,4 @@
-"""The wires of a picture: their colours, their words, their marks, and where these stand.
+"""Draw the wires of a picture: their colours, their words, their marks, and where these stand.
 
 Above `placing.py` and the layout, below `scene_builder.py`.
 """
@@ -41,7 +41,7 @@ def states_wider(model: Model) -> bool:
 
 
 class Edges:
-    """The wires of one picture that is laid out.
+    """Draw the wires of one picture that is laid out.
 
     Then `right` is how far their words reach, and `without_room` how many edges got none.
     """

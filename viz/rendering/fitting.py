@@ -1,4 +1,4 @@
-"""How much of a network fits into the width of a picture: numbers on edges, then steps.
+"""Fit a network into the width of a picture: leave out numbers on edges first, then steps.
 
 Above `diagram.py`, below the draw functions.
 """
@@ -22,9 +22,10 @@ BETWEEN = 6.0  # pixels between two steps
 
 
 class Detail(NamedTuple):
-    """How much of a picture is shown: `numbers` on edges; if `narrow`, with short names, with
-    wires close to each other, and with no marks on gradients that are zero; if `joined`, with
-    steps of the last block alone; if `bare`, with no weights.
+    """Set how much of a picture is shown: `numbers` on edges, names, marks, steps and weights.
+
+    If `narrow`, names are short, wires close to each other, and gradients that are zero unmarked;
+    if `joined`, steps of the last block alone are shown; if `bare`, no weights.
     """
 
     numbers: bool = True

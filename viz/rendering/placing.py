@@ -60,7 +60,7 @@ def level_at(points: Sequence[Point], x: float) -> float | None:
 
 
 class Room:
-    """What is taken of a sheet, so that words find places on which nothing lies.
+    """Track the areas of a sheet that are taken, so that words find places on which nothing lies.
 
     Words stay within `bounds`, off all areas that are taken and off `lines`.
     """
@@ -100,7 +100,7 @@ class Room:
 
 
 class WireRoom(Room):
-    """The room for words of wires: other wires may lie under them where there is no better place.
+    """Find room for words of wires: other wires may lie under them where there is no better place.
 
     `right` is the end of the sheet, which grows where words need it.
     """
@@ -181,7 +181,7 @@ def crosses(a: Point, b: Point, area: Area) -> bool:
 
 
 class Table:
-    """Rectangles by the squares of the sheet in which they lie."""
+    """Sort rectangles by the squares of the sheet in which they lie."""
 
     def __init__(self) -> None:
         self.at: dict[tuple[int, int], list[Area]] = defaultdict(list)

@@ -1,4 +1,4 @@
-"""How a picture looks: its boxes, columns and legend, and the scene of it all.
+"""Build the look of a picture: its boxes, columns and legend, and the scene of it all.
 
 Above the layout, `boxes.py` and `edges.py`, below `drawing.py`.
 """
@@ -28,7 +28,7 @@ GAPS = {"op": 12, "gate": 12, "cell": 12, "rolled": 26}  # between columns, at l
 
 
 class SceneBuilder:
-    """The colours and words of one picture."""
+    """Choose the colours and words of one picture."""
 
     def __init__(
         self, model: Model, annotations: Annotations, scale: style.Scale | None,

@@ -1,4 +1,4 @@
-"""Wires to weights as wide as what they carry: each use its norm, each trunk that of the sum.
+"""Draw wires to weights as wide as what they carry: each use its norm, each trunk that of the sum.
 
 Above the layout and `analysis/trunks.py`, below `scene_builder.py`.
 """

@@ -1,4 +1,4 @@
-"""The words on edges: which edges have any, and what they say.
+"""Write the words on edges: choose the edges that have any, and what they say.
 
 Above the layout's ways, below `edges.py`, which finds them a place.
 """
@@ -18,7 +18,7 @@ OVER_COLUMNS = frozenset({wire_kinds.NEXT, wire_kinds.BACK, wire_kinds.FAR})
 
 
 class Words:
-    """The words on edges: which edges have any, and what they say."""
+    """Write the words on edges: choose the edges that have any, and what they say."""
 
     def __init__(self, model: Model, annotations: Annotations, *, measured: bool) -> None:
         self.model, self.annotations, self.measured = model, annotations, measured

@@ -1,4 +1,4 @@
-"""The picture that tells how a gradient travels back through time, and how it vanishes.
+"""Draw the picture that tells how a gradient travels back through time, and how it vanishes.
 
 Read `given.py` (its losses and words), `weights.py` (where a gradient enters a cell, and what each
 step adds to the recurrent weight), `measuring.py` (the norms), `sentence.py` (the finding),

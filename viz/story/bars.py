@@ -1,4 +1,4 @@
-"""What each step adds to the gradient of the recurrent weight: bars that sum to it.
+"""Draw what each step adds to the gradient of the recurrent weight: bars that sum to it.
 
 One cell has them in the units of the gradient; several have them as shares of their own, which
 stand on one scale. Above `weights.py`, below `picture.py`.

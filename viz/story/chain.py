@@ -1,4 +1,4 @@
-"""The states as a chain, with the gradient that travels back along it as a ribbon.
+"""Draw the states as a chain, with the gradient that travels back along it as a ribbon.
 
 With few steps each state has a box and a ribbon leads from one to the next; with many it is one
 ribbon over all of them. Above `marks.py`, below `picture.py`.
@@ -82,7 +82,7 @@ def _words(row: Row, frame: Frame, words: str, y: float) -> Words:
 
 
 class _Lane:
-    """One state of a cell through time."""
+    """Draw one state of a cell through time."""
 
     def __init__(
         self, row: Row, track: Track, frame: Frame, y: float, scale: Scale, full: float

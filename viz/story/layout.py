@@ -1,4 +1,4 @@
-"""Where the steps of the picture stand: one column for each, the same in all of its panels.
+"""Place the steps of the picture: one column for each, the same in all of its panels.
 
 Above `measuring.py`, below the panels.
 """
@@ -17,7 +17,7 @@ MARKS = 8  # steps that a long axis names
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """The columns of a picture: `at` has the middle of each, `step` is how wide one is.
+    """Hold the columns of a picture: `at` has the middle of each, `step` is how wide one is.
 
     `marked` are the steps that are named and have their numbers beside them: all where there is
     room for boxes, else the ends and some round ones between.

@@ -1,4 +1,4 @@
-"""The norm of dL/ds_t over time, on a log axis: a line for each state of each cell.
+"""Draw the norm of dL/ds_t over time, on a log axis: a line for each state of each cell.
 
 Above `marks.py`, below `picture.py`.
 """
@@ -27,7 +27,7 @@ GAP = 26.0  # between the words of a label, and on its right
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """One line of the panel: its cell and state, what it is called, its colour and its dash."""
+    """Describe one line of the panel: its cell and state, its name, its colour and its dash."""
 
     row: Row
     track: Track

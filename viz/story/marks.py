@@ -1,4 +1,4 @@
-"""The pieces of the picture: dots, round boxes, ribbons, and labels that lie on nothing.
+"""Draw the pieces of the picture: dots, round boxes, ribbons, and labels that lie on nothing.
 
 Plain shapes in pixels. Above scenes and labels, below the panels.
 """

@@ -1,4 +1,4 @@
-"""The numbers of the picture: the norm of dL/ds_t for each state s of each cell, and what enters.
+"""Measure the picture: the norm of dL/ds_t for each state s of each cell, and what enters.
 
 One backward pass for all of them. Above `weights.py`, below the panels.
 """
@@ -22,7 +22,7 @@ Key = tuple[str | None, Any]  # the block of a time step, and the step
 
 @dataclass(frozen=True, slots=True)
 class Track:
-    """One state of a cell: ``norms[i]`` is that of dL/ds after the step at ``times[i]``.
+    """Hold one state of a cell: ``norms[i]`` is that of dL/ds after the step at ``times[i]``.
 
     The derivative is the total one, by the state of all rows of the batch. ``entries[i]`` is the
     norm of what enters there from outside of the cell, by uses of the state that lead to the loss
@@ -45,7 +45,7 @@ class Track:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A cell over its sequence: its states, and what its steps add to the recurrent weight.
+    """Hold a cell over its sequence: its states, and what its steps add to the recurrent weight.
 
     ``sources[i]`` says where a gradient enters after step i: ``loss``, other cells, or nothing.
     """
@@ -72,7 +72,7 @@ class Row:
 
 @dataclass(slots=True)
 class _States:
-    """The nodes that hold the states of one cell, and their gradients once they are known.
+    """Map the nodes that hold the states of one cell to the step and the state of each.
 
     With lengths a step makes a state and keeps the old one in the rows that are over: what reads
     the output reads the one that was made. dL/ds is then that by what was made, and in the rows
@@ -195,7 +195,7 @@ def _title(run: StateRun, runs: Sequence[StateRun]) -> str:
 
 
 class _Found:
-    """What one backward pass brings: gradients by states, and what enters at each of them."""
+    """Collect from one backward pass gradients by states, and what enters at each of them."""
 
     def __init__(
         self, graph: Graph, states: list[_States], reach: Reach, weights: Sequence[Weight]

@@ -1,4 +1,4 @@
-"""The first picture of a network: how far a gradient travels back in time, and what is left of it.
+"""Draw a network's first picture: how far a gradient travels back in time, and what is left of it.
 
 Above the panels; the last file of this folder.
 """
@@ -93,7 +93,7 @@ def draw_story(
 
 
 class _Picture:
-    """The panels of one picture, from the top downward."""
+    """Stack the panels of one picture from the top downward."""
 
     def __init__(self, rows: list[Row], tokens: Sequence[str] | None, width: float) -> None:
         self.rows, self.width = rows, width

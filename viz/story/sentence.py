@@ -1,4 +1,4 @@
-"""The finding that a picture has as its title, and what is said of each cell: words from norms.
+"""Put norms into words: the finding that a picture has as its title, and what is said of each cell.
 
 All of it speaks of ‖dL/ds_t‖, the norm of the total derivative of the loss by a state, at the first
 state and at the last one that a gradient reaches; a factor a step is the geometric mean between
@@ -20,7 +20,7 @@ MUCH, SOME = 100.0, 2.0  # a gradient that changes by less than the second is sa
 
 @dataclass(frozen=True, slots=True)
 class Fate:
-    """What becomes of the gradient of one state on its way from the last step back to the first.
+    """Tell what becomes of the gradient of one state on its way from the last step to the first.
 
     `start` is the position of the last state that has a gradient, None where none has. `at` is the
     first position on the way back from where the gradient is zero, or not finite. `ratio` is the

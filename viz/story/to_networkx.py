@@ -1,4 +1,4 @@
-"""The networkx graph of the picture, to ask questions of. Above `measuring.py`."""
+"""Make the networkx graph of the picture, to ask questions of. Above `measuring.py`."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence

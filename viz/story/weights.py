@@ -21,7 +21,7 @@ from viz.model.leaves import leaf_names
 
 
 class Reach:
-    """For every node, which cells its result goes on to: read from the graph alone, once backward.
+    """Find which cells the result of each node goes on to: from the graph alone, once backward.
 
     A use of a state that leads to a loss by no later state of the same cell is where a gradient
     enters the cell: a loss is read off, or another cell takes the state in.
@@ -67,7 +67,7 @@ class Reach:
 
 @dataclass(frozen=True, slots=True)
 class Weight:
-    """The recurrent weight of a cell: a leaf, or the reason why there is none to draw."""
+    """Hold the recurrent weight of a cell: a leaf, or the reason why there is none to draw."""
 
     name: str
     leaf: Tensor | None
@@ -77,7 +77,7 @@ class Weight:
 
 @dataclass(frozen=True, slots=True)
 class Adds:
-    """What each step of a cell adds to ‖dL/dW‖ = `norm`: ``parts[i]`` at step i, and `elsewhere`.
+    """Split ‖dL/dW‖ = `norm` of a cell by what steps add: ``parts[i]`` at step i, and `elsewhere`.
 
     All parts and what is added elsewhere sum to the norm. No parts where there is no weight, or
     where its gradient is not finite; `reason` says which.
@@ -201,7 +201,7 @@ def added(
 
 
 class _Uses:
-    """The uses of every weight, projected on its gradient, by cell and step."""
+    """Project the uses of every weight on its gradient, by cell and step."""
 
     def __init__(
         self,

@@ -1,1 +1,1 @@
-"""Writes a scene as SVG, DOT, PNG and PDF, and its graph as JSON and GraphML."""
+"""Write a scene as SVG, DOT, PNG and PDF, and its graph as JSON and GraphML."""

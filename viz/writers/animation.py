@@ -1,4 +1,4 @@
-"""Writes a scene as an SVG in which the gradient travels back, wire by wire, again and again.
+"""Write a scene as an SVG in which the gradient travels back, wire by wire, again and again.
 
 It is the picture of `svg.py` with a style sheet: no script, so that it moves in an `img` too. Where
 a reader asks for less motion, or a program knows no animations, it is that picture, still.

@@ -1,4 +1,4 @@
-"""Writes a scene as DOT with every position pinned, through the `graphviz` package.
+"""Write a scene as DOT with every position pinned, through the `graphviz` package.
 
 Every Graphviz program draws it as laid out here, as it asks for the layout "nop2", which moves
 nothing: in any other, Graphviz 2 crashes on the words of a background. The programs are not needed

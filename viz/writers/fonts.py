@@ -1,4 +1,4 @@
-"""Fonts at hand for the letters of a picture: of any script that some font on the system has.
+"""Find fonts at hand for the letters of a picture: of any script that some font on the system has.
 
 Asks matplotlib's list of fonts, which is imported when first used. Above labels, below `raster.py`.
 """

@@ -1,4 +1,4 @@
-"""Writes formulas in SVG, and the rules of style that light up what belongs together.
+"""Write formulas in SVG, and the rules of style that light up what belongs together.
 
 Nothing here is a script: a rule asks which part the pointer is over, as browsers of 2023 and later
 know it; in others nothing lights up, and the titles tell the same. Below `svg.py`.

@@ -1,4 +1,4 @@
-"""The lines of wires as path data of SVG, made once for each form, and numbers in it.
+"""Write the lines of wires as path data of SVG, made once for each form, and numbers in it.
 
 Above primitives, below `svg.py`.
 """

@@ -1,5 +1,6 @@
-"""A scene as strokes: outlines and words in the order in which they are drawn, where the SVG has
-them. For the writers that know no boxes. Above scenes and labels, below the writers.
+"""Turn a scene into strokes: outlines and words, in the order and in the places of the SVG.
+
+For the writers that know no boxes. Above scenes and labels, below the writers.
 """
 
 import math
@@ -26,7 +27,7 @@ ARC = 0.5523  # how far the handles of a Bézier curve that is a quarter of a ci
 
 @dataclass(frozen=True, slots=True)
 class Stroke:
-    """A line through points or, with a `fill`, an area; `curved` ones are Bézier curves.
+    """Hold a line through points or, with a `fill`, an area; `curved` ones are Bézier curves.
 
     A curve is its first point and three more for each of its pieces: two handles and an end.
     """

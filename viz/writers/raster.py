@@ -1,5 +1,7 @@
-"""Writes a scene as PNG or PDF with matplotlib, a wheel that needs no system package: the same
-positions and sizes as the SVG. Above primitives and fonts; matplotlib is imported when first used.
+"""Write a scene as PNG or PDF with matplotlib: the same positions and sizes as the SVG.
+
+Matplotlib is a wheel that needs no system package, and is imported when first used. Above
+primitives and fonts.
 """
 
 import io

@@ -1,4 +1,4 @@
-"""Writes the graph of a picture for other programs: JSON, and GraphML. Above labels; no pixels
+"""Write the graph of a picture for other programs: JSON, and GraphML. Above labels; no pixels
 but the positions that the graph itself has.
 
 Both hold numbers, truth values and text as such. A tuple is a list in JSON and the JSON of that
@@ -116,7 +116,7 @@ def _finite(value: float) -> float | str:
 
 
 class _Columns:
-    """The attributes of all nodes, of all edges or of the graph: their keys and their types."""
+    """List the attributes of all nodes, of all edges or of the graph: their keys and types."""
 
     def __init__(self, where: str, records: Iterable[Attributes]) -> None:
         self.where = where

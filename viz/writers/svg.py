@@ -1,4 +1,4 @@
-"""Writes a scene as SVG: plain text, no script, nothing fetched. Same scene, same bytes."""
+"""Write a scene as SVG: plain text, no script, nothing fetched. Same scene, same bytes."""
 
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
