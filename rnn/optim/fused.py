@@ -25,8 +25,8 @@ class NotRecordableRuleError(Exception):
 
 
 class Recorder:
-    """Collect the statements of a rule, and the numbers of Python in them, `c0`, `c1`, ..., which
-    may change from step to step.
+    """Collect the statements of a rule, and the numbers of Python in them, `c0`, `c1` and so on.
+    The numbers may change from step to step.
     """
 
     def __init__(self) -> None:
