@@ -1,4 +1,4 @@
-"""Recurrent networks: cells as equations, layers over time, training, sampling, checkpoints.
+"""Build recurrent networks: cells as equations, layers over time, training, sampling, checkpoints.
 
 Read `modules/`, `cells/`, `layers/` and `wrappers/`, `models/` of these; `initializers.py` and
 `initialization.py` (first values); `optim/`, `schedules/`, `clipping/`, `metrics/`, `training/`;

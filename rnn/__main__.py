@@ -1,4 +1,4 @@
-"""``python -m rnn``: the command line of the language model. See `rnn/command/`."""
+"""Run ``python -m rnn``, the command line of the language model. See `rnn/command/`."""
 
 import sys
 

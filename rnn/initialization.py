@@ -1,4 +1,4 @@
-"""First values of whole modules: by patterns of names, and of forget gates. Above layers."""
+"""Set first values of whole modules: by patterns of names, and of forget gates. Above layers."""
 
 import math
 import re

@@ -1,4 +1,4 @@
-"""First values of parameters, and what to draw them from.
+"""Fill parameters with their first values, constant or drawn.
 
 Each function fills a parameter at once, ``orthogonal(x)``, or without one is the same with its
 settings to come later: ``initialize(module, {"weight_hh*": orthogonal(gain=2.0)})``. All values

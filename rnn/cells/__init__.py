@@ -1,4 +1,4 @@
-"""Cells: the equations of one step, a family a file or a room.
+"""Define cells: the equations of one step, a family a file or a room.
 
 `declaration.py` and `base.py` have the class of all, and of those with PyTorch's parameters.
 A room: `linear/`, of states that are linear in the one before.

@@ -1,5 +1,5 @@
-"""A cell: the equations of one time step, and nothing else. Time, layers and direction live in
-`layers/recurrent.py`. Above `declaration.py`.
+"""Define a cell: the equations of one time step, and nothing else. Time, layers and direction live
+in `layers/recurrent.py`. Above `declaration.py`.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -19,7 +19,7 @@ from rnn.modules.module import Back, HasStep, parameter, positive
 
 
 class Cell(BaseCell):
-    """Base class. Set `input_size` and `state_size`, make parameters, and write `step`.
+    """Serve as base class: set `input_size` and `state_size`, make parameters, and write `step`.
 
     `state_size` gives each state's name and width, in order: ``{"h": H, "c": H}``. A cell with
     one state is handed it as a tensor (B, H), one with several as a tuple. ``{"S": (K, V)}`` is a
@@ -124,7 +124,7 @@ def _place(state: Any, t: Any) -> dict[str, Any]:
 
 
 class PyTorchCell(Cell):
-    """Base class of cells with PyTorch's parameters, for any number of gates.
+    """Give cells PyTorch's parameters, for any number of gates: a base class.
 
     `weight_ih` (gates H, I), `weight_hh` (gates H, H), `bias_ih` and `bias_hh` (gates H,), all
     uniform in +-1 / sqrt(H). `recurrent` is the width of the state that is fed back, H by default.

@@ -1,4 +1,4 @@
-"""Cells of continuous time: discretised differential equations.
+"""Define cells of continuous time: discretised differential equations.
 
 Liquid time constants, by a semi-implicit solver and in closed form; Legendre memories, which hold
 the past as coefficients of orthogonal polynomials.
@@ -16,7 +16,7 @@ from rnn.modules.module import parameter, positive
 
 
 class _Timed(Cell):
-    """Base class of cells that know how much time passes in a step.
+    """Tell a cell how much time passes in a step: a base class.
 
     That is `dt`, or where `irregular` a second input (B,): the input is then the pair (x, dt).
     """
@@ -35,7 +35,7 @@ class _Timed(Cell):
 
 
 class LTCCell(_Timed):
-    """dh/dt = -(1 / tau + f) h + f A with f = sigmoid(W_ih x + b + W_hh h), over a time `dt`.
+    """Solve dh/dt = -(1 / tau + f) h + f A with f = sigmoid(W_ih x + b + W_hh h), over a time `dt`.
 
     By `unfolds` steps of the fused solver, h <- (h + d f A) / (1 + d (1 / tau + f)) with
     d = dt / unfolds, which no step length makes unstable. `weight_ih` (H, I), `weight_hh` (H, H),
@@ -84,7 +84,7 @@ class LTCCell(_Timed):
 
 
 class CfCCell(_Timed):
-    """h' = s g + (1 - s) k with s = sigmoid(-f dt): a liquid cell without a solver.
+    """Compute h' = s g + (1 - s) k with s = sigmoid(-f dt): a liquid cell without a solver.
 
     f, g and k are heads of one layer z = 1.7159 tanh(2/3 (W_ih x + b + W_hh h)) of `backbone_size`
     units Z, H by default: f = W_f z + b_f, g = tanh(W_g z + b_g), k = tanh(W_k z + b_k). First
@@ -167,7 +167,7 @@ def hippo(order: int, measure: str = "legt") -> tuple[Array, Array]:
 
 
 class LMUCell(Cell):
-    """m' = A m + B u with u = e_x x + e_h h + e_m m, h' = tanh(W_x x + W_h h + W_m m').
+    """Compute m' = A m + B u with u = e_x x + e_h h + e_m m, h' = tanh(W_x x + W_h h + W_m m').
 
     m (B, N) are the coefficients of the last `theta` steps of u by `order` N Legendre polynomials:
     A and B are those of `hippo` held over one step exactly (zero-order hold), and are not trained.

@@ -23,7 +23,7 @@ _time: ContextVar[Any] = ContextVar("time")  # of the step that runs, for cells 
 
 
 class BaseCell(Module):
-    """The base of `Cell` alone: all of a cell but calls of it and its equations in words."""
+    """Hold all of a cell but calls of it and its equations in words; the base of `Cell` alone."""
 
     input_size: Any
     state_size: dict[str, Any]
@@ -172,7 +172,7 @@ def _third(step: Callable[..., Any]) -> list[str]:
 
 
 class Step:
-    """``(state, inputs) -> (state, y)`` of a cell.
+    """Compute one step of a cell: ``(state, inputs) -> (state, y)``.
 
     `inputs` is x; with `resets` (x, marks), where rows that are marked start over; for a cell that
     takes the time (inputs, t). `memo` is what scan remembers of it, None for nothing;

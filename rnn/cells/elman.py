@@ -1,4 +1,4 @@
-"""Simple recurrent networks: the state, or the output, of the step before is all that is fed back.
+"""Define simple recurrent networks: only the state, or the output, of the last step is fed back.
 
 Sources: Elman, Finding structure in time, 1990; Jordan, Serial order: a parallel distributed
 processing approach, 1986; both feedbacks as in Pham and Liu, 1992; Li et al., Independently
@@ -34,7 +34,7 @@ Activation = str | Callable[[Tensor], Tensor]
 
 
 class ElmanCell(PyTorchCell):
-    """h' = g(W_ih x + b_ih + W_hh h + b_hh), with PyTorch's names and layouts.
+    """Compute h' = g(W_ih x + b_ih + W_hh h + b_hh), with PyTorch's names and layouts.
 
     `weight_ih` (H, I), `weight_hh` (H, H), `bias_ih` and `bias_hh` (H,). g is ``"tanh"``,
     ``"relu"``, another name, or any function.
@@ -68,7 +68,7 @@ class ElmanCell(PyTorchCell):
 
 
 class IndRNNCell(Cell):
-    """h' = g(W x + u h + b): each unit sees only its own past.
+    """Compute h' = g(W x + u h + b): each unit sees only its own past.
 
     `weight_ih` (H, I), `weight_hh` (H,), `bias` (H,); g is relu by default. The Jacobian
     dh'/dh is diagonal, so a unit's gradient over t steps is u^t times the slopes of g. Raises
@@ -106,7 +106,7 @@ class IndRNNCell(Cell):
 
 
 class JordanCell(Cell):
-    """h = g(W_ih x + W_yh y + b_h), y' = f(W_ho h + b_o): the output is the state.
+    """Compute h = g(W_ih x + W_yh y + b_h), y' = f(W_ho h + b_o): the output is the state.
 
     `weight_ih` (H, I), `weight_yh` (H, O), `weight_ho` (O, H), `bias_h` (H,), `bias_o` (O,). `f` is
     ``"identity"`` by default. As x and y are known beforehand under teacher forcing, all steps can
@@ -159,7 +159,7 @@ class JordanCell(Cell):
 
 
 class ElmanJordanCell(JordanCell):
-    """h' = g(W_ih x + W_hh h + W_yh y + b_h), y' = f(W_ho h' + b_ho): both are fed back.
+    """Compute h' = g(W_ih x + W_hh h + W_yh y + b_h), y' = f(W_ho h' + b_ho): both are fed back.
 
     As `JordanCell`, with `weight_hh` (H, H).
 
@@ -194,12 +194,13 @@ ALIASES = {"W": "W_aa", "U": "W_ax", "V": "W_ya", "b": "b_a", "c": "b_y"}
 
 
 class TextbookCell(Cell):
-    """a' = g1(W_aa a + W_ax x + b_a), y = g2(W_ya a' + b_y), or a = b + W h + U x, o = c + V h.
+    """Compute a' = g1(W_aa a + W_ax x + b_a), y = g2(W_ya a' + b_y).
 
     `W_aa` (H, H), `W_ax` (H, I), `W_ya` (O, H), `b_a` (H,), `b_y` (O,); `W`, `U`, `V`, `b`, `c` are
-    other names of the same. g1 is tanh, g2 the identity (softmax belongs to the loss), both by
-    name or as functions. Sources: Ng, Sequence models, 2017; Goodfellow, Bengio and Courville, Deep
-    learning, 2016, section 10.2. Raises ValueError for sizes below 1.
+    other names of the same, as in a = b + W h + U x, o = c + V h. g1 is tanh, g2 the identity
+    (softmax belongs to the loss), both by name or as functions. Sources: Ng, Sequence models, 2017;
+    Goodfellow, Bengio and Courville, Deep learning, 2016, section 10.2. Raises ValueError for sizes
+    below 1.
 
     >>> import engine, rnn
     >>> cell = rnn.TextbookCell(3, 5, 2)

@@ -1,4 +1,4 @@
-"""The equations of a cell in LaTeX, read from its recorded step. Above the cells.
+"""Write the equations of a cell in LaTeX, read from its recorded step. Above the cells.
 
 Every variable that the step assigns is a line; what it does not name is written out where it is
 used. So a cell that a user writes prints like a built-in one.
@@ -167,7 +167,7 @@ def _follows(last: Node, others: list[Node], known: set[Node]) -> bool:
 
 
 class _Writer:
-    """Writes nodes as terms, and a line for each that has a name of its own."""
+    """Write nodes as terms, and a line for each that has a name of its own."""
 
     def __init__(self, known: dict[Node, str], graph: Graph, *, marked: bool) -> None:
         self.terms: dict[Node, Term] = {node: Term(text) for node, text in known.items()}

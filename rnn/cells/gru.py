@@ -1,4 +1,4 @@
-"""The gated recurrent unit, and smaller gated units. Sources: Cho et al., Learning phrase
+"""Define the gated recurrent unit, and smaller gated units. Sources: Cho et al., Learning phrase
 representations using RNN encoder-decoder, 2014; the reset-after form as in cuDNN and PyTorch.
 """
 
@@ -8,7 +8,7 @@ from rnn.cells.base import PyTorchCell
 
 
 class GRUCell(PyTorchCell):
-    """h' = (1 - z) n + z h with n = tanh(W_in x + b_in + r (W_hn h + b_hn)).
+    """Compute h' = (1 - z) n + z h with n = tanh(W_in x + b_in + r (W_hn h + b_hn)).
 
     With `take_new` z is the share of the new, h' = z n + (1 - z) h, as some textbooks have it.
 
@@ -48,7 +48,7 @@ class GRUCell(PyTorchCell):
 
 
 class ResetBeforeGRUCell(PyTorchCell):
-    """h' = (1 - z) n + z h with n = tanh(W_in x + W_hn (r h) + b_n): the GRU as it was first.
+    """Compute h' = (1 - z) n + z h with n = tanh(W_in x + W_hn (r h) + b_n): the original GRU.
 
     `weight_ih` (3H, I), `weight_hh` (3H, H), gate order r, z, n; one bias (3H,). With `take_new`
     z is the share of the new: h' = z n + (1 - z) h, as in textbooks.
@@ -86,7 +86,7 @@ class ResetBeforeGRUCell(PyTorchCell):
 
 
 class OneGateGRUCell(PyTorchCell):
-    """c' = u n + (1 - u) c with n = tanh(W_c [c, x] + b_c) and u = sigma(W_u [c, x] + b_u).
+    """Compute c' = u n + (1 - u) c with n = tanh(W_c [c, x] + b_c) and u = sigma(W_u [c, x] + b_u).
 
     The simplified GRU of the textbooks. Gate order n, u: `weight_ih` (2H, I), `weight_hh` (2H, H),
     one bias (2H,). Source: Ng, Sequence models, 2017.
@@ -114,7 +114,7 @@ class OneGateGRUCell(PyTorchCell):
 
 
 class MinimalGatedCell(PyTorchCell):
-    """h' = (1 - f) h + f n with f = sigma(W_f [h, x] + b_f) and n = tanh(W_n [f h, x] + b_n).
+    """Compute h' = (1 - f) h + f n, f = sigma(W_f [h, x] + b_f), n = tanh(W_n [f h, x] + b_n).
 
     The minimal gated unit. Gate order f, n: `weight_ih` (2H, I), `weight_hh` (2H, H), one bias
     (2H,). Source: Zhou et al., Minimal gated unit for recurrent neural networks, 2016.

@@ -1,5 +1,5 @@
-"""Long short-term memory and its variants. Source: Hochreiter and Schmidhuber, 1997, with the
-forget gate of Gers, Schmidhuber and Cummins, 2000.
+"""Define long short-term memory and its variants. Source: Hochreiter and Schmidhuber, 1997, with
+the forget gate of Gers, Schmidhuber and Cummins, 2000.
 """
 
 from engine import Tensor, layer_norm, linear, no_grad, sigmoid, split, tanh
@@ -11,7 +11,7 @@ State = tuple[Tensor, Tensor]
 
 
 class LSTMCell(PyTorchCell):
-    """c' = f c + i g, h' = o tanh(c'), with PyTorch's names, layouts and gate order i, f, g, o.
+    """Compute c' = f c + i g, h' = o tanh(c') with PyTorch's names, layouts, gate order i, f, g, o.
 
     `weight_ih` (4H, I), `weight_hh` (4H, H), `bias_ih` and `bias_hh` (4H,). With `proj_size` P the
     state h is projected: h' = W_hr (o tanh(c')) with `weight_hr` (P, H), and `weight_hh` is
@@ -76,7 +76,7 @@ class LSTMCell(PyTorchCell):
 
 
 class PeepholeLSTMCell(PyTorchCell):
-    """An LSTM with gates that see the cell: i and f the old c, o the new one.
+    """Compute an LSTM with gates that see the cell: i and f the old c, o the new one.
 
     i = sigma(a_i + p_i c), f = sigma(a_f + p_f c), c' = f c + i tanh(a_g),
     h' = sigma(a_o + p_o c') tanh(c'). `weight_ch` holds the peepholes of i, f and o: (3, H), or
@@ -126,7 +126,7 @@ class PeepholeLSTMCell(PyTorchCell):
 
 
 class CoupledLSTMCell(PyTorchCell):
-    """An LSTM that forgets exactly as much as it takes in: i = 1 - f.
+    """Compute an LSTM that forgets exactly as much as it takes in: i = 1 - f.
 
     Gate order f, g, o: `weight_ih` (3H, I), `weight_hh` (3H, H), biases (3H,).
 
@@ -156,7 +156,7 @@ class CoupledLSTMCell(PyTorchCell):
 
 
 class LayerNormLSTMCell(PyTorchCell):
-    """An LSTM with pre-activations and cell normalised over the units.
+    """Compute an LSTM with pre-activations and cell normalised over the units.
 
     a = LN(W_ih x) + LN(W_hh h) + b, c' = f c + i g, h' = o tanh(LN(c')). `gain_ih` and `gain_hh`
     (4H,), `gain_c` and `bias_c` (H,); one bias (4H,). Source: Ba, Kiros and Hinton, Layer

@@ -1,4 +1,4 @@
-"""Matrix memories: cells with a matrix as state, which keys write to and queries read from.
+"""Define matrix memories: cells with a matrix as state, which keys write to and queries read from.
 
 They add outer products of keys and values, or correct what is stored by them; that of the xLSTM,
 with exponential gates, is in `xlstm.py`.
@@ -23,7 +23,7 @@ DECAYS = (None, "fixed", "scalar", "key")
 
 
 class MatrixMemory(Cell):
-    """Base class of cells with N heads, each a memory S (K, V) that a key writes to.
+    """Hold N heads, each a memory S (K, V) that a key writes to: a base class of cells.
 
     One head has the states (B, K, V), several (B, N, K, V); the output y (B, N V) has the heads
     side by side. `weight_q`, `weight_k` (N K, I), `weight_v` (N V, I): uniform, +-1 / sqrt(I).
@@ -75,7 +75,7 @@ def time_steps(heads: int, dtype: Any) -> tuple[Tensor, Tensor]:
 
 
 class LinearAttentionCell(MatrixMemory):
-    """S' = a S + k v^T, y = S'^T q: attention without softmax, in constant memory.
+    """Compute S' = a S + k v^T, y = S'^T q: attention without softmax, in constant memory.
 
     q = phi(W_q x) / sqrt(K), k = phi(W_k x), v = W_v x; `feature` is phi: None, ``"elu+1"``, a name
     of an activation or a function. `decay` is a: None for 1; ``"fixed"`` for 1 - 2^(-5 - n) in head
@@ -194,7 +194,7 @@ TINY = 1e-12  # below which the square of the length of a key is not divided by
 
 
 class DeltaNetCell(MatrixMemory):
-    """S' = a S + k (b (v - a S^T k))^T, y = S'^T q: the memory learns to return v for the key k.
+    """Compute S' = a S + k (b (v - a S^T k))^T, y = S'^T q: S learns to return v for the key k.
 
     q and k = phi(W x) of length 1, v = W_v x, b = sigmoid(w_b x), one a head; phi is silu, None or
     another name in `feature`. a is 1, or with `gated` exp(-e^A softplus(w_a x + b_a)). `negative`

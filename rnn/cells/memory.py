@@ -1,4 +1,4 @@
-"""Names all that a recorded step depends on, so that it is recorded again when that has changed.
+"""Name all that a recorded step depends on, so that it is recorded again when that has changed.
 
 Below the cells.
 """
@@ -19,11 +19,11 @@ OWN = ("_memos", "_depends", "_leaves")  # what a cell remembers, of which nothi
 
 
 class UnnameableError(Exception):
-    """A value of which it cannot be told whether it has changed."""
+    """Report a value of which it cannot be told whether it has changed."""
 
 
 class Held:
-    """An object by its identity. It is held, so that no other object gets its address."""
+    """Compare an object by its identity. It is held, so that no other object gets its address."""
 
     __slots__ = ("value",)
 

@@ -1,4 +1,4 @@
-"""Records one step of a cell with its numbers, for readers and pictures. Above `equations.py`."""
+"""Record one step of a cell with its numbers, for readers and pictures. Above `equations.py`."""
 
 import warnings
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ SPREAD = 0.5  # the standard deviation of example values: where tanh and sigmoid
 
 @dataclass(frozen=True)
 class StepRecord:
-    """One step: its graph, what it was given and what it made, by name, and its equations.
+    """Hold one step: its graph, what it was given and what it made, by name, and its equations.
 
     `inputs`, `states` and the `results` of the step are tensors by their names in the equations, as
     ``x_t``, ``h_{t-1}`` and ``h_t``, and the results go state by state, then the output where it is

@@ -1,4 +1,4 @@
-"""The reservoir of an echo state network: a recurrent network that is drawn and never trained."""
+"""Define the reservoir of an echo state network: a recurrent network, drawn and never trained."""
 
 import math
 from typing import Any
@@ -12,7 +12,7 @@ from rnn.modules.module import parameter, positive
 
 
 class EchoStateCell(Cell):
-    """h' = (1 - a) h + a tanh(W_ih x + b + W_hh h) with weights that are not trained.
+    """Compute h' = (1 - a) h + a tanh(W_ih x + b + W_hh h) with weights that are not trained.
 
     `leak` is a. `weight_ih` (H, I) is uniform in +-`input_scale`, `bias` (H,) in +-`bias_scale`.
     Of `weight_hh` (H, H) a share of `density` is not 0, uniform, and scaled so that the largest

@@ -1,4 +1,4 @@
-"""Reads the shapes that a cell declares: of its states, and of one input or a pytree of several.
+"""Read the shapes that a cell declares: of its states, and of one input or a pytree of several.
 
 A size is the shape without the rows of the batch: a width, a tuple of widths for several unit axes,
 or None for one number a row. Below the cells.

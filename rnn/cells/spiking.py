@@ -1,4 +1,4 @@
-"""Spiking cells: leaky neurons that integrate, fire and start over, and the step function in them.
+"""Define spiking cells: leaky neurons that integrate, fire and reset, and their step function.
 
 The step has the derivative of something smooth; the threshold is fixed or adapts.
 """
@@ -65,7 +65,7 @@ RESETS = ("subtract", "zero")
 
 
 class LIFCell(Cell):
-    """v' = a v + W_ih x + W_hh z - th z, z' = 1 where v' >= th, else 0: leaky integrate and fire.
+    """Leak, integrate and fire: v' = a v + W_ih x + W_hh z - th z, z' = 1 where v' >= th, else 0.
 
     a = exp(-1 / `tau`), the time constant being in steps; a spike takes the threshold off, or with
     `reset` "zero" all of v: v' = a v (1 - z) + W_ih x + W_hh z. The output is z' (B, H); its
@@ -133,7 +133,7 @@ class LIFCell(Cell):
 
 
 class ALIFCell(LIFCell):
-    """A `LIFCell` that tires: its threshold is th + beta b', with b' = rho b + z.
+    """Adapt the threshold of a `LIFCell`: it is th + beta b', with b' = rho b + z.
 
     Each spike raises the threshold of its neuron by `beta`, which decays with the time constant
     `tau_adaptation`: rho = exp(-1 / tau_adaptation). z' = 1 where v' >= th + beta b', with the

@@ -1,4 +1,4 @@
-"""Writes ops as terms of LaTeX, with brackets where the reader would need them. Below
+"""Write ops as terms of LaTeX, with brackets where the reader would need them. Below
 `equations.py`, which says what has a name.
 
 A product of numbers is an open circle with a dot, of matrices it is written side by side and binds
@@ -20,7 +20,7 @@ COMPARED, SUM, PRODUCT, MATRIX, FACTOR, ATOM = range(6)  # the closer the higher
 
 
 class Term(NamedTuple):
-    """A text, and how closely it binds. `side` tells products of rows from those of columns."""
+    """Hold a text, and how closely it binds; `side` tells products of rows and of columns."""
 
     text: str
     level: int = ATOM

@@ -1,4 +1,4 @@
-"""The cells of the xLSTM, with exponential gates and a stabiliser: scalar and matrix memories.
+"""Define cells of the xLSTM, with exponential gates and a stabiliser: scalar and matrix memories.
 
 Source: Beck et al., xLSTM: extended long short-term memory, 2024.
 """
@@ -20,7 +20,7 @@ FORGETTING = ("sigmoid", "exp")
 
 
 class SLSTMCell(Cell):
-    """c' = f c + i z, n' = f n + i, h' = o c' / n', with i = exp(a_i): the scalar memory of xLSTM.
+    """Compute c' = f c + i z, n' = f n + i, h' = o c' / n', i = exp(a_i): scalar memory of xLSTM.
 
     f is sigma(a_f), or exp(a_f) with `forget` "exp". Equations 8 to 17: the state is h, c e^-m,
     n e^-m and m, the largest exponent so far, all (B, H). `weight_ih` (4H, I), gate order i, f, z,
@@ -98,7 +98,7 @@ class SLSTMCell(Cell):
 
 
 class MLSTMCell(MatrixMemory):
-    """C' = f C + i k v^T, n' = f n + i k, y = o (C'^T q) / max(|n'^T q|, e^-m').
+    """Compute C' = f C + i k v^T, n' = f n + i k, y = o (C'^T q) / max(|n'^T q|, e^-m').
 
     q = W_q x + b_q, k = (W_k x + b_k) / sqrt(K), v = W_v x + b_v, o = sigmoid(W_o x + b_o). The
     gates are i = exp(u_i - m') and f = exp(p - m') with the stabiliser m' = max(p, u_i), where

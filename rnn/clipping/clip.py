@@ -1,4 +1,4 @@
-"""Gradient clipping. Source: Pascanu, Mikolov and Bengio, On the difficulty of training recurrent
+"""Clip gradients. Source: Pascanu, Mikolov and Bengio, On the difficulty of training recurrent
 neural networks, 2013. Above `optim/flat.py`, for its flat arrays.
 """
 

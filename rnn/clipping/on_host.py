@@ -1,4 +1,4 @@
-"""The norm of many float32 gradients on the host, and gradients scaled, in one compiled pass each.
+"""Take the norm of many float32 gradients on the host, or scale them, in one compiled pass each.
 
 Squares are summed in double, in which no float32 overflows or vanishes, and always in the same
 order. Below `clip.py`.

@@ -1,4 +1,4 @@
-"""The language model that a configuration describes, and what a text costs it. Below the verbs."""
+"""Make the language model of a configuration, and measure its loss on a text. Below the verbs."""
 
 import math
 from collections.abc import Callable, Mapping

@@ -1,4 +1,4 @@
-"""The options of the command line, checked one by one. Below the verbs."""
+"""Check the options of the command line one by one. Below the verbs."""
 
 import argparse
 import codecs
@@ -29,7 +29,7 @@ class Verb(NamedTuple):
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser with errors of one line."""
+    """Parse arguments, with errors of one line."""
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog.removeprefix('python -m ')}: {message}\n")

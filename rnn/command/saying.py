@@ -53,7 +53,7 @@ def told_of_compiling(name: str) -> Iterator[None]:
 
 
 class _Once(logging.Handler):
-    """Prints the first record and no other."""
+    """Print the first record and no other."""
 
     def __init__(self, name: str) -> None:
         super().__init__()

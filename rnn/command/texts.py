@@ -1,4 +1,4 @@
-"""Text files as indices, by characters or by words. Below the verbs, above `rnn/data/`.
+"""Read text files as indices, by characters or by words. Below the verbs, above `rnn/data/`.
 
 A character is a code point. Words are those of `rnn.data.words`, with an EOS after every line.
 What ends in ``.gz`` is unpacked on the way, in memory. A byte order mark is left out everywhere,
@@ -25,7 +25,7 @@ EOS, PACKED = "<eos>", ".gz"
 
 
 class Text(NamedTuple):
-    """Indices (N,), a slice of which is an array, and how many characters they stand for."""
+    """Hold indices (N,), a slice of which is an array, and how many characters they stand for."""
 
     ids: Any
     characters: int
@@ -101,7 +101,7 @@ def shown(tokens: Sequence[str], level: str, begun: bool) -> str:
 
 
 class _Counted:
-    """The tokens of a file line by line, with counts of what went by."""
+    """Yield the tokens of a file line by line, and count what went by."""
 
     def __init__(self, path: Path, encoding: str) -> None:
         self.path, self.encoding, self.tokens, self.characters = path, encoding, 0, 0

@@ -1,4 +1,4 @@
-"""Data for sequence models: vocabularies, readers, padding, batches and streams.
+"""Prepare data for sequence models: vocabularies, readers, padding, batches and streams.
 
 Loaders are read again and again, an epoch each, and say where they are: see `Loader`. Above
 `rnn.serialization.saving`, below the models and the training.

@@ -1,4 +1,4 @@
-"""Batches of arrays with examples of one shape, and windows of series. Above `padding.py`."""
+"""Make batches of arrays with examples of one shape, and windows of series. Above `padding.py`."""
 
 from collections.abc import Iterator
 from copy import copy
@@ -16,7 +16,7 @@ from rnn.modules.values import whole
 
 
 class ArrayBatches(PlannedLoader[Batch]):
-    """Arrays of N examples in batches: x (N, T, ...) comes out as (T, B, ...), x (N,) as (B,).
+    """Cut arrays of N examples into batches: x (N, T, ...) into (T, B, ...), x (N,) into (B,).
 
     y (N,) comes out as (B,), y (N, S, ...) as (S, B, ...); with ``steps=False`` x, and with
     ``y_steps=False`` y, keeps its order of axes: features (N, I) come out as (B, I). `lengths`

@@ -1,4 +1,4 @@
-"""Batches of whole sequences, those of a length together. Above `padding.py` and `loader.py`."""
+"""Make batches of whole sequences of similar lengths. Above `padding.py` and `loader.py`."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
@@ -12,7 +12,7 @@ from rnn.modules.values import whole
 
 
 class Batch(NamedTuple):
-    """Examples side by side, as arrays of the host.
+    """Hold examples side by side, as arrays of the host.
 
     x (T, B) or (T, B, ...), padded; lengths (B,) of int64; y (B,) where each example has one
     number, (S, B) or (S, B, ...), padded, with `y_lengths` (B,), where it has a sequence, None
@@ -32,7 +32,7 @@ class Batch(NamedTuple):
 
 
 class Batches(PlannedLoader[Batch]):
-    """Sequences x, and for each a number or a sequence y, in batches of similar lengths.
+    """Batch sequences x of similar lengths, and for each a number or a sequence y.
 
     x and y are iterables of equal length, read once: sequences (T_b,) or (T_b, ...) as
     `pad_sequences` takes them. A batch has `batch_size` examples, or as many as make at most

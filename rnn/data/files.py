@@ -1,4 +1,4 @@
-"""Text files, plain or packed: whole, or by lines with numbers for errors. Below the readers."""
+"""Read text files, plain or packed: whole, or lines with numbers for errors. Below the readers."""
 
 import gzip
 import re

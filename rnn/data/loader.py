@@ -17,7 +17,7 @@ Item = TypeVar("Item")
 
 
 class Loader(Advised, Generic[Item]):
-    """Base class. Write `batches(epoch, start)` and `__len__`, the batches of an epoch.
+    """Serve as base class: write `batches(epoch, start)` and `__len__`, the batches of an epoch.
 
     A loop over a loader reads one epoch, from its start; the next loop reads the next epoch if
     this one was read to its end, else the same once more. What an epoch holds follows from
@@ -103,7 +103,7 @@ class Loader(Advised, Generic[Item]):
 
 
 class Unread(NamedTuple):
-    """A batch of `rows` examples that its loader has not read yet."""
+    """Stand for a batch of `rows` examples that its loader has not read yet."""
 
     loader: "PlannedLoader[Any]"
     plan: Any
@@ -115,7 +115,7 @@ class Unread(NamedTuple):
 
 
 class PlannedLoader(Loader[Item]):
-    """Base class of loaders that know what a batch holds before they read it.
+    """Plan what a batch holds before it is read: a base class of loaders.
 
     Write `_plans` and `_made` in the place of `batches`.
     """
@@ -184,7 +184,7 @@ def cut_at(name: str, count: int, share: float) -> int:
 
 
 class Generated(Loader[Item]):
-    """Batches that a function makes: ``make(epoch)`` returns an iterable, such as a generator.
+    """Load batches that a function makes: ``make(epoch)`` returns an iterable, such as a generator.
 
     The first `batches` of it are an epoch; it may be endless, but not end before. To go on in
     the middle of an epoch the batches before are made and dropped. Raises TypeError for what is no

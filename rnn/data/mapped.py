@@ -1,4 +1,4 @@
-"""Texts larger than memory, read through a memory map as bytes or as characters.
+"""Read texts larger than memory through a memory map, as bytes or as characters.
 
 `Streams` takes them in the place of an array. Above the vocabulary.
 """
@@ -16,7 +16,7 @@ EVERY = 4096  # characters between two with a known place in the file
 
 
 class MappedBytes:
-    """The bytes of a file as integers of 0 to 255: ``text[a:b]`` reads b - a of them, as int64.
+    """Read the bytes of a file as integers of 0 to 255: ``text[a:b]`` is b - a of them, as int64.
 
     Nothing else is read, and nothing is kept. Raises FileNotFoundError where there is no file,
     ValueError for an empty one.
@@ -57,7 +57,7 @@ class MappedBytes:
 
 
 class MappedText(MappedBytes):
-    """The characters of a UTF-8 file as indices of a vocabulary: ``text[a:b]``, as int64.
+    """Read the characters of a UTF-8 file as indices of a vocabulary: ``text[a:b]``, as int64.
 
     The file is read once, to check it and to note where every 4,096th character stands (8 bytes
     each); after that a slice reads what it needs. A byte order mark is no character of the text.

@@ -1,4 +1,4 @@
-"""Sequences of many lengths as one padded array, and back. Above `loader.py`, below the batches."""
+"""Pad sequences of many lengths to one array, and back. Above `loader.py`, below the batches."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from rnn.modules.values import whole
 
 @dataclass(frozen=True)
 class Ragged:
-    """Sequences one after another: `flat` (sum of lengths, ...), and where each one begins."""
+    """Hold sequences one after another: `flat` (sum of lengths, ...), and where each one begins."""
 
     flat: Array
     starts: Array

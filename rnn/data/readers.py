@@ -1,4 +1,4 @@
-"""Readers of text files: lines, tables of columns, and CoNLL's sentences. Above `files.py`.
+"""Read text files: lines, tables of columns, and CoNLL's sentences. Above `files.py`.
 
 All return iterators that read as they go, so files may be larger than memory, and unpack ``.gz``.
 """

@@ -1,4 +1,4 @@
-"""A long text as parallel streams in chunks, for language models. Above `loader.py`."""
+"""Cut a long text into parallel streams in chunks, for language models. Above `loader.py`."""
 
 import reprlib
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from rnn.modules.values import whole
 
 
 class Chunk(NamedTuple):
-    """The same stretch of all streams: x (T, B), and y (T, B), the token after each, as int64.
+    """Hold one stretch of all streams: x (T, B), and y (T, B), the token after each, as int64.
 
     `carry` says whether the state after the chunk before is the state before this one; it is false
     where the streams begin. `resets` (T, B), where asked for, are true where a document begins:
@@ -31,7 +31,7 @@ class Chunk(NamedTuple):
 
 
 class Streams(PlannedLoader[Chunk]):
-    """A text of N indices as `batch_size` parallel streams, in chunks of `steps` steps.
+    """Cut a text of N indices into `batch_size` parallel streams, in chunks of `steps` steps.
 
     Stream b is the b-th stretch of (N - 1) // B tokens, read from its start to its end, so every
     chunk goes on where the one before ended; up to B - 1 tokens at the end of the text are left.

@@ -1,4 +1,4 @@
-"""Text cut into tokens: characters, words by one regular expression, or what a tokeniser gives.
+"""Cut text into tokens: characters, words by one regular expression, or those of a tokeniser.
 
 Tokenisers of the Hugging Face package `tokenizers` take the place of a vocabulary. They are known
 by what they do (`encode(text).ids`, `decode`, `token_to_id`, `id_to_token`, `get_vocab_size`); the
@@ -65,7 +65,7 @@ def words(text: str, *, lower: bool = False) -> list[str]:
 
 
 class TokenizerVocabulary:
-    """A tokeniser with the attributes and methods of `Vocabulary`, but for files.
+    """Give a tokeniser the attributes and methods of `Vocabulary`, but for files.
 
     `encode` takes a text and `decode` returns one. `specials` maps roles to tokens; roles that it
     leaves out are looked up by their customary names, such as ``"[PAD]"``. The tokeniser adds the

@@ -1,4 +1,4 @@
-"""Pretrained word vectors in the text formats of GloVe and word2vec. Above `files.py`."""
+"""Read pretrained word vectors in the text formats of GloVe and word2vec. Above `files.py`."""
 
 import reprlib
 from array import array
@@ -18,7 +18,7 @@ LARGEST = float(HOST.xp.finfo("float32").max)
 
 
 class Matrix(NamedTuple):
-    """Vectors for a vocabulary: `values` (V, I) for `Embedding.weight`, and what was found.
+    """Hold vectors for a vocabulary: `values` (V, I) for `Embedding.weight`, and what was found.
 
     `coverage` is the share of the tokens, special ones apart, that have a vector; `missing` are
     those that have none, in the order of the vocabulary.
@@ -37,7 +37,7 @@ class Matrix(NamedTuple):
 
 @dataclass(frozen=True)
 class WordVectors:
-    """Tokens and their vectors: ``vectors["the"]`` (I,), of `values` (N, I) of float32.
+    """Hold tokens and their vectors: ``vectors["the"]`` (I,), of `values` (N, I) of float32.
 
     `duplicates` are tokens that the file has more than once, of which the first vector counts.
 

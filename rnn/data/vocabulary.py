@@ -18,7 +18,7 @@ Specials = Sequence[str] | Mapping[str, str]
 
 
 class Vocabulary:
-    """Tokens by index and back: the special ones first, then the others in the order given.
+    """Map tokens to indices and back: the special ones first, then the others in the order given.
 
     `specials` are the roles that there are, of "pad", "unk", "bos" and "eos"; their tokens are
     ``"<pad>"`` and so on; or a mapping of roles to tokens of your own. The attributes `pad`, `unk`,

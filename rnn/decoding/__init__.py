@@ -1,4 +1,4 @@
-"""Decoding: from what a model predicts to sequences, one step after another.
+"""Decode the predictions of a model into sequences, one step after another.
 
 Above the modules, below the models; all of it needs only a function that advances by one step.
 """

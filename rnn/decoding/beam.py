@@ -1,4 +1,4 @@
-"""Beam search: the most probable sequences, several at once. Above `streaming.py`.
+"""Search the most probable sequences by beams, several at once. Above `streaming.py`.
 
 Source: Wu et al., Google's neural machine translation system, 2016, for the length penalty.
 """
@@ -17,7 +17,7 @@ from rnn.modules.module import positive
 
 
 class Hypothesis(NamedTuple):
-    """A sequence without its end, and whether it came to its end.
+    """Hold a sequence without its end, and whether it came to its end.
 
     `log_probability` is in nats; `score`, which ranks sequences, is that over the length penalty.
 
@@ -129,8 +129,8 @@ def _run(advance: Advance, indices: Array, state: Any, rows: "list[_Row]", width
 
 
 class _Carried:
-    """The state of all beams. What no step has changed yet is the same in all beams of a row, such
-    as the outputs of an encoder, and is left where it is.
+    """Hold the state of all beams. What no step has changed yet is the same in all beams of a row,
+    such as the outputs of an encoder, and is left where it is.
     """
 
     def __init__(self, state: Any) -> None:
@@ -154,7 +154,7 @@ class _Carried:
 
 
 class _Row:
-    """The beam of one row: what is open, and the best of what is finished."""
+    """Hold the beam of one row: open hypotheses, and the best of the finished ones."""
 
     def __init__(self, end: int, limit: int, width: int, alpha: float, n_best: int) -> None:
         self.end, self.limit, self.width, self.n_best = end, limit, width, n_best

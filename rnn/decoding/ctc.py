@@ -1,4 +1,4 @@
-"""Reading labels off frames that were trained by `engine.ctc_loss`. Beside `beam.py`.
+"""Read labels off frames that were trained by `engine.ctc_loss`. Beside `beam.py`.
 
 Sources: Graves et al., Connectionist temporal classification, 2006, section 3.2; the search over
 prefixes as in Hannun et al., First-pass large vocabulary continuous speech recognition using

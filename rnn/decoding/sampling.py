@@ -1,4 +1,4 @@
-"""Drawing from a model's predictions: temperature, top-k, nucleus. The lowest file of decoding."""
+"""Draw from a model's predictions: temperature, top-k, nucleus. The lowest file of decoding."""
 
 import math
 from collections.abc import Callable, Iterator

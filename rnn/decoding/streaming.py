@@ -18,7 +18,7 @@ Advance = Callable[[Any, Any], tuple[Tensor, Any]]
 
 
 class Stream:
-    """Draws one index a row after another, and can be fed between them.
+    """Draw one index a row after another, and can be fed between them.
 
     `advance` is the model's, `state` what it starts from. `end` is the index after which a row is
     over: it goes on with `end`, and the iteration stops when all rows are. Temperature, `top_k` and

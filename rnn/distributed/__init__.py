@@ -1,4 +1,4 @@
-"""Training on several processes, which MPI starts and connects: ``fit(..., distributed=True)``.
+"""Train on several processes, which MPI starts and connects: ``fit(..., distributed=True)``.
 
 Read `communicator.py` (the processes, called ranks, what they send, and that an error on one ends
 all), `sharing.py` (the rows of a batch that a rank takes), `sums.py` (gradients added over ranks,

@@ -24,7 +24,7 @@ _watched: "list[Communicator]" = []
 
 
 class Communicator:
-    """The processes of an MPI job that train one model: this is the one of number `rank` of `size`.
+    """Join the processes of an MPI job that train one model: this is number `rank` of `size`.
 
     `comm` is a communicator of mpi4py, by default `COMM_WORLD`, of which a copy is used.
     ``share(batch, rank, ranks)`` returns the `Share` of a rank in a batch, None where it has no

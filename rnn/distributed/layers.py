@@ -53,7 +53,7 @@ def in_stages(call: ScanCall, communicator: Any) -> tuple[list[Tensor], Any] | N
 
 
 class RankedRecurrence(StretchedRecurrence):
-    """A recurrence that goes on entry by entry; each rank has a stretch of time."""
+    """Run a recurrence that goes on entry by entry; each rank has a stretch of time."""
 
     communicator: Any
 
@@ -123,7 +123,7 @@ def run_stretch(
 
 
 class _Stretch:
-    """One call: the layer, its inputs, and the states before the stretch as far as known."""
+    """Hold one call: the layer, its inputs, and the states before the stretch as far as known."""
 
     def __init__(self, layer: Recurrent[Any], x: Any, state: Any, communicator: Any) -> None:
         self.layer, self.communicator = layer, communicator

@@ -1,4 +1,4 @@
-"""Every gate and every state of cells over time. Above `layers/recurrent.py`."""
+"""Observe every gate and every state of cells over time. Above `layers/recurrent.py`."""
 
 from typing import Any
 

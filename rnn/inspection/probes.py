@@ -1,4 +1,4 @@
-"""Gradients through time, measured: how they grow and fade, and what each step adds to a weight's.
+"""Measure gradients through time: how they grow and fade, and what each step adds to a weight's.
 
 A probe runs a network with every step on the graph and holds the states and the weights of each
 step as places to differentiate at. Above `wrappers/wrapper.py`.
@@ -23,7 +23,7 @@ from rnn.wrappers.wrapper import wrapped
 
 
 class Probe:
-    """A network over a sequence, step by step, and its derivatives through time.
+    """Run a network over a sequence step by step, and take its derivatives through time.
 
     `net` is a `Recurrent`, a layer, or a module called ``(x, state) -> (y, state)`` with such
     inside, each run once. `outputs` and `state` are what it returns. `states` holds T + 1 tensors

@@ -1,4 +1,4 @@
-"""A table of a model: its modules, what each returns, how many numbers it trains. Above models."""
+"""Tabulate a model: its modules, what each returns, how many numbers it trains. Above models."""
 
 from dataclasses import dataclass
 from typing import Any, NamedTuple

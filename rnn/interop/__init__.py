@@ -1,4 +1,4 @@
-"""Weights and models of PyTorch, Keras and ONNX, both ways: a format a file."""
+"""Convert weights and models of PyTorch, Keras and ONNX, both ways: a format a file."""
 
 from rnn.interop.keras import export_keras, from_keras, import_keras, to_keras
 from rnn.interop.keras_layers import KerasEmbedding, KerasMasking, KerasModel, KerasRecurrent

@@ -1,4 +1,4 @@
-"""What the formats share: the cells of a module in order, blocks of gates, assigning all.
+"""Give all formats the cells of a module in order, blocks of gates, and a way to assign all.
 
 Above the layers, below the files of the formats.
 """
@@ -20,7 +20,7 @@ xp: Any = HOST.xp
 
 
 class Run(NamedTuple):
-    """One cell with its place in the module: its layer, and whether time runs backward."""
+    """Hold one cell with its place in the module: its layer, and whether time runs backward."""
 
     cell: Cell
     layer: int = 0

@@ -1,4 +1,4 @@
-"""Arrays of a layer of Keras for one of our modules, both ways: their shapes, values, order.
+"""Convert arrays between a layer of Keras and one of our modules: their shapes, values, order.
 
 Below `keras_parts.py`. Keras multiplies from the right, has one bias, or for the GRU two in one
 array, and orders the gates of the GRU z, r, h; those of the LSTM come in our own order.

@@ -105,7 +105,7 @@ class KerasMasking(Module):
 
 
 class KerasModel(Module):
-    """Layers of a model of Keras one after another, batch first: ``(x, mask=None) -> y``.
+    """Run the layers of a model of Keras in order, batch first: ``(x, mask=None) -> y``.
 
     x (B, T) indices or (B, T, I). `layers` are modules and functions, `names` what Keras calls
     them. Masks begin at embeddings and `KerasMasking`, or are given, go to all recurrent layers

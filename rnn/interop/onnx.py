@@ -1,4 +1,4 @@
-"""ONNX models of recurrent layers, written and read. Above the other files of ONNX.
+"""Write and read ONNX models of recurrent layers. Above the other files of ONNX.
 
 The package onnx is imported when one of the two functions is called, never before.
 """

@@ -1,4 +1,4 @@
-"""The cells of ONNX's RNN, LSTM and GRU in full: any activations, clipping, coupled gates.
+"""Define the cells of ONNX's RNN, LSTM and GRU in full: any activations, clipping, coupled gates.
 
 Activations are known by name, with their alpha and beta. `onnx_weights.py` makes these cells where
 none of the plain ones will do.
@@ -16,7 +16,7 @@ from rnn.modules.module import parameter
 
 
 class Activation(NamedTuple):
-    """A function by ONNX's name, with the numbers that it takes."""
+    """Call a function by ONNX's name, with the numbers that it takes."""
 
     name: str
     alpha: float | None = None
@@ -28,7 +28,7 @@ class Activation(NamedTuple):
 
 
 class Kind(NamedTuple):
-    """A function of x and the `takes` numbers alpha and beta, and what they are by default."""
+    """Hold a function of x and the `takes` numbers alpha and beta, and what they are by default."""
 
     function: Callable[..., Tensor]
     takes: int = 0
@@ -113,7 +113,7 @@ def to_attributes(made: Sequence[Activation]) -> dict[str, Any]:
 
 
 class OnnxCell(PyTorchCell):
-    """Base class: PyTorch's parameters, activations by ONNX's names, and `clip`.
+    """Serve as base class: hold PyTorch's parameters, activations by ONNX's names, and `clip`.
 
     An activation is a name, or a tuple of a name, alpha and beta: ``("LeakyRelu", 0.1)``. With
     `clip` the sums that go into the gates are held in [-clip, clip].
@@ -145,7 +145,7 @@ class OnnxCell(PyTorchCell):
 
 
 class OnnxRNNCell(OnnxCell):
-    """h' = f(W_ih x + b_ih + W_hh h + b_hh) with one activation f, tanh by default.
+    """Compute h' = f(W_ih x + b_ih + W_hh h + b_hh) with one activation f, tanh by default.
 
     Parameters as `ElmanCell`. Source: the ONNX operator RNN.
 
@@ -166,7 +166,7 @@ class OnnxRNNCell(OnnxCell):
 
 
 class OnnxLSTMCell(OnnxCell):
-    """i, f, o = f1(...), c' = f c + i f2(a_g), h' = o f3(c'), with activations f1, f2, f3.
+    """Compute i, f, o = f1(...), c' = f c + i f2(a_g), h' = o f3(c'), with activations f1, f2, f3.
 
     Gate order i, f, g, o, parameters as `LSTMCell`; with `peephole` also `weight_ch` (3, H) for i,
     f, o as in `PeepholeLSTMCell`. With `coupled` f = 1 - i, and its rows are left out of all
@@ -228,7 +228,7 @@ class OnnxLSTMCell(OnnxCell):
 
 
 class OnnxGRUCell(OnnxCell):
-    """h' = (1 - z) n + z h with r, z = f1(...) and n = f2(...), with activations f1 and f2.
+    """Compute h' = (1 - z) n + z h with r, z = f1(...) and n = f2(...), with activations f1 and f2.
 
     With `reset_after` the reset gate falls on W_hn h + b_hn, parameters as `GRUCell`; without on h,
     parameters as `ResetBeforeGRUCell`. Source: the ONNX operator GRU.

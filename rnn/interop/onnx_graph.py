@@ -1,4 +1,4 @@
-"""Reads an ONNX graph: its recurrent nodes in order, and that nothing else in it computes.
+"""Read an ONNX graph: its recurrent nodes in order, and that nothing else in it computes.
 
 Above `onnx_weights.py` and `onnx_plumbing.py`, below `onnx.py`.
 """
@@ -32,7 +32,7 @@ CALL = "give it when the module is called"
 
 
 class Node(NamedTuple):
-    """One recurrent node."""
+    """Hold one recurrent node."""
 
     parts: list[Direction]
     direction: str
@@ -69,7 +69,7 @@ def _refuse_other_ops(graph: Any) -> None:
 
 
 class _Reader:
-    """One pass over the nodes, which ONNX keeps in an order of computing."""
+    """Walk the nodes once, which ONNX keeps in an order of computing."""
 
     def __init__(self, graph: Any) -> None:
         array = package().numpy_helper.to_array

@@ -1,4 +1,4 @@
-"""Follows numbers through an ONNX graph that only moves them: axis by axis, by letters.
+"""Follow numbers through an ONNX graph that only moves them: axis by axis, by letters.
 
 Below `onnx_graph.py`. A value is known as the layer that made it and its axes: a layer's Y has
 ("T", "D", "B", "H"), and once its directions are joined ("T", "B", "DH").
@@ -58,7 +58,7 @@ def constant(node: Any) -> Array:
 
 @dataclass
 class Plumbing:
-    """The known values of a graph, by name."""
+    """Hold the known values of a graph, by name."""
 
     constants: dict[str, Array]
     values: dict[str, Value] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""A cell as one direction of an ONNX node and back: weights in ONNX's layouts, and attributes.
+"""Turn a cell into one direction of an ONNX node and back: weights in its layouts, and attributes.
 
 Above the cells; no graph here. ONNX's gate orders are i, o, f, c for the LSTM and z, r, h for the
 GRU, biases W's and R's one after the other, peepholes i, o, f.
@@ -43,7 +43,7 @@ ELMAN: dict[Any, Activation] = {
 
 @dataclass(frozen=True)
 class Direction:
-    """One direction of a node: W (gates H, I), R (gates H, H), B (2 gates H,), P (3H,)."""
+    """Hold one direction of a node: W (gates H, I), R (gates H, H), B (2 gates H,), P (3H,)."""
 
     op: str
     W: Array
@@ -71,7 +71,7 @@ class Direction:
 
 @dataclass(frozen=True)
 class Order:
-    """Which of the cell's gates are ONNX's, in ONNX's order, and the sign that each changes by."""
+    """List the cell's gates that are ONNX's, in ONNX's order, and the sign that each changes by."""
 
     blocks: int
     places: tuple[int, ...]

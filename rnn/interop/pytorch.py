@@ -1,4 +1,4 @@
-"""PyTorch state dicts, as mappings and as safetensors files. Above `blocks.py`.
+"""Convert to and from PyTorch state dicts: mappings and safetensors files. Above `blocks.py`.
 
 Names, layouts and equations of `rnn.RNN`, `LSTM`, `GRU`, `Linear`, `Embedding` and the three cells
 are PyTorch's own, so values move unchanged.

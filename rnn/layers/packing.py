@@ -1,4 +1,4 @@
-"""Ragged batches without padding, as PyTorch packs them, and the call of layers, which takes them.
+"""Pack ragged batches without padding, as PyTorch does, and take them in the call of layers.
 
 Below the layers.
 """
@@ -17,7 +17,7 @@ from rnn.modules.module import Found, Module
 
 
 class PackedSequence(NamedTuple):
-    """Rows of all steps one after another: `data` (sum of lengths, ...), `batch_sizes` (T,).
+    """Hold rows of all steps one after another: `data` (sum of lengths, ...), `batch_sizes` (T,).
 
     The rows are sorted by length; `unsorted_indices` puts them back in their order. PyTorch's
     object of the same name, with arrays in it, is accepted in its place.
@@ -94,7 +94,7 @@ def pad_packed(
 
 
 class SequenceLayer(Module, Generic[Found]):
-    """Base class of what runs over time: write `run`, of the same arguments as a call.
+    """Serve as base class of layers over time: write `run`, of the same arguments as a call.
 
     A packed batch gives packed outputs; states are in the order of its rows. Raises ValueError for
     a packed batch with arguments that say which steps there are.

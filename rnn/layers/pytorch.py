@@ -1,4 +1,4 @@
-"""RNN, LSTM and GRU as layers with PyTorch's signature, names and layouts. Above `recurrent.py`."""
+"""Run RNN, LSTM and GRU with PyTorch's signature, names and layouts. Above `recurrent.py`."""
 
 import re
 from collections.abc import Callable
@@ -18,7 +18,7 @@ WEIGHT = re.compile(r"(\w+)_l(\d+)(_reverse)?")
 
 
 class _Layer(SequenceLayer[tuple[Tensor, State]], Generic[State]):
-    """Layers of cells over time, with parameters and states named and shaped as PyTorch's."""
+    """Run layers of cells over time, with parameters and states named and shaped as PyTorch's."""
 
     def __init__(
         self,

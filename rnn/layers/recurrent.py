@@ -1,4 +1,4 @@
-"""Runs a cell over time. Above the cells; the layers in `pytorch.py` are made of this."""
+"""Run a cell over time. Above the cells; the layers in `pytorch.py` are made of this."""
 
 from contextvars import ContextVar
 from typing import Any
@@ -25,7 +25,7 @@ watching: ContextVar[Any] = ContextVar("watching", default=None)
 
 
 class Recurrent(SequenceLayer[Found]):
-    """Any cell over a sequence: ``(x, state=None, lengths=None) -> (y, state)``.
+    """Run any cell over a sequence: ``(x, state=None, lengths=None) -> (y, state)``.
 
     x (T, B, I), or (B, T, I) with `batch_first`; the state is the cell's own, (B, H) each, zeros
     by default. x is a pytree of such, and of (T, B), where the cell's `input_size` is one.

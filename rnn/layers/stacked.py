@@ -1,4 +1,4 @@
-"""Stacks of layers and both directions, for any cells. Above `recurrent.py`."""
+"""Stack layers and join both directions, for any cells. Above `recurrent.py`."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,7 +12,7 @@ from rnn.modules.module import Module, probability
 
 
 class Bidirectional(SequenceLayer[tuple[Tensor, Any]]):
-    """Two cells over a sequence, one from each end: y is both outputs side by side.
+    """Run two cells over a sequence, one from each end: y is both outputs side by side.
 
     ``(x, (state, state)=None, lengths=None) -> (y, (state, state))`` with the states of the forward
     and of the backward cell; y (T, B, H + H'). `lengths` begins the backward direction at the end
@@ -60,7 +60,7 @@ class Bidirectional(SequenceLayer[tuple[Tensor, Any]]):
 
 
 class Stacked(SequenceLayer[tuple[Tensor, Any]]):
-    """Layers on each other: the outputs of one are the inputs of the next.
+    """Stack layers on each other: the outputs of one are the inputs of the next.
 
     `layers` are cells, or anything that is called ``(x, state, lengths) -> (y, state)``, such as
     `Recurrent` and `Bidirectional`. ``(x, states=None, lengths=None) -> (y, states)`` with a list

@@ -1,4 +1,4 @@
-"""Truncated back-propagation through time, by name. Above `recurrent.py` and the layers.
+"""Truncate back-propagation through time, by name. Above `recurrent.py` and the layers.
 
 Every kind is a list of windows: losses of the steps in ``[first, stop)`` reach back to the step
 `start` and no further. The outputs of a window come from a run that begins at `start` with a
@@ -22,7 +22,7 @@ KINDS = {"chunk": ("k",), "window": ("k1", "k2"), "per-loss": ("k",), "tail": ("
 
 
 class Window(NamedTuple):
-    """Losses of the steps in [first, stop) have gradients from the steps in [start, stop)."""
+    """Give losses of the steps in [first, stop) gradients from the steps in [start, stop)."""
 
     start: int
     first: int
@@ -30,7 +30,7 @@ class Window(NamedTuple):
 
 
 class Cut(NamedTuple):
-    """The edge of a state, from one step to the next, that gradients of some losses do not pass.
+    """Mark the edge of a state, from a step to the next, that gradients of some losses do not pass.
 
     >>> import rnn
     >>> rnn.Cut("h", 1, 2, range(3, 5))  # losses 3 and 4 do not reach h of step 1 by step 2
@@ -45,7 +45,7 @@ class Cut(NamedTuple):
 
 @dataclass(frozen=True)
 class Truncated:
-    """Outputs and the final state on a graph that is cut, and the loss where one was given.
+    """Hold outputs and the final state on a graph that is cut, and the loss where one was given.
 
     >>> import engine, rnn
     >>> x, net = engine.ones((7, 2, 3)), rnn.Recurrent(rnn.GRUCell(3, 5))
@@ -183,7 +183,7 @@ def _cells(net: Module) -> list[Any]:
 
 
 class _Run:
-    """One network over one sequence, window by window; knows the state at every border."""
+    """Run one network over one sequence, window by window; keep the state at every border."""
 
     def __init__(self, net: Module, x: Any, axis: int, state: Any, lengths: Any) -> None:
         self.net, self.axis = net, axis

@@ -1,4 +1,4 @@
-"""Metrics of predictions, gathered batch by batch, which validations of `fit` can measure.
+"""Measure predictions, batch by batch: metrics that validations of `fit` can take.
 
 Read `comparing.py` (predictions and targets), `base.py` (likelihood, accuracy), `spans.py` (F1 of
 tagged spans) and `translations.py` (BLEU). Above `rnn/data`, below `rnn/training`.

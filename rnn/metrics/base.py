@@ -1,4 +1,4 @@
-"""Metrics of sequence models, gathered batch by batch. Above `comparing.py`.
+"""Measure sequence models, batch by batch. Above `comparing.py`.
 
 A metric takes batches with `update(...)`, gives its value with `value()` and starts again with
 `reset()`. Sums are kept in double precision, so the batches' sizes and order make no difference
@@ -17,7 +17,7 @@ from rnn.metrics.comparing import as_integers, check_targets, compared, kept_of
 
 
 class Metric(Advised):
-    """Base class. Write `update`, `value` and `reset`; `name` is what logs call it.
+    """Serve as base class: write `update`, `value` and `reset`; `name` is what logs call it.
 
     `better` says whether smaller values are better ("min") or larger ones ("max").
 
@@ -57,7 +57,7 @@ class Metric(Advised):
 
 
 class _Mean(Metric):
-    """A sum over what counts, divided by how much counts."""
+    """Take a sum over what counts, divided by how much counts."""
 
     def __init__(self, *, ignore: int | None = None) -> None:
         if ignore is not None and not is_whole(ignore):
@@ -80,7 +80,7 @@ class _Mean(Metric):
 
 
 class NLL(_Mean):
-    """The mean negative log-likelihood of the targets, in nats a token.
+    """Measure the mean negative log-likelihood of the targets, in nats a token.
 
     ``update(logits, targets, lengths=None)``: logits (T, B, V), targets (T, B), or any (..., V)
     and (...) without lengths (B,). Targets that are `ignore`, such as `vocabulary.pad`, and those
@@ -114,7 +114,7 @@ class NLL(_Mean):
 
 
 class Perplexity(NLL):
-    """exp of the mean negative log-likelihood a token. See `NLL`.
+    """Measure perplexity, exp of the mean negative log-likelihood a token. See `NLL`.
 
     >>> import engine, rnn
     >>> metric = rnn.metrics.Perplexity()
@@ -130,7 +130,7 @@ class Perplexity(NLL):
 
 
 class BitsPerCharacter(NLL):
-    """The negative log-likelihood in bits, by the number of characters. See `NLL`.
+    """Measure the negative log-likelihood in bits, by the number of characters. See `NLL`.
 
     A target is a character, unless `update` is told how many `characters` the targets of the batch
     spell, as it must be where tokens are words or parts of them.
@@ -161,7 +161,7 @@ class BitsPerCharacter(NLL):
 
 
 class Accuracy(_Mean):
-    """The share of predictions that are right.
+    """Measure the share of predictions that are right.
 
     ``update(predicted, targets, lengths=None)``: predicted classes shaped as the targets (T, B) or
     (B,), or logits with one more axis: the largest counts. Targets that are `ignore`, and those

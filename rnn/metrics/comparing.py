@@ -1,4 +1,4 @@
-"""Predictions and targets as metrics compare them: what they are, and which of them count.
+"""Compare predictions and targets as metrics do: what they are, and which of them count.
 
 Below `base.py`. What would be counted wrongly without a word is refused: probabilities and
 one-hot vectors in the place of classes, classes that no prediction can be.
@@ -12,7 +12,7 @@ from rnn.data.padding import sizes
 
 
 class Compared(NamedTuple):
-    """Predicted classes, targets, which of them count, and the number of classes, where known."""
+    """Hold predicted classes, targets, which of them count, the number of classes, where known."""
 
     classes: Tensor
     targets: Tensor

@@ -1,4 +1,4 @@
-"""Spans in sequences of tags, and their precision, recall and F1 as conlleval counts them.
+"""Find spans in sequences of tags, and their precision, recall and F1 as conlleval counts them.
 
 Source: the script conlleval of the shared tasks CoNLL-2000 to 2003. Above `base.py`.
 """
@@ -18,7 +18,7 @@ PREFIXES = "BIESO"
 
 
 class Span(NamedTuple):
-    """The tags from `start` to before `stop`, all of one `type`.
+    """Hold the tags from `start` to before `stop`, all of one `type`.
 
     >>> import rnn
     >>> rnn.metrics.spans(["B-PER", "I-PER", "O"])
@@ -99,7 +99,7 @@ def _parsed(tag: str) -> tuple[str, str]:
 
 @dataclass
 class SpanCounts:
-    """What `add` has seen so far: spans by type, and tags. ``str`` of it reads as conlleval prints.
+    """Count what `add` has seen: spans by type, and tags. ``str`` of it reads as conlleval prints.
 
     The scores are between 0 and 1; `str` gives percent.
 
@@ -195,7 +195,7 @@ def span_scores(predicted: Iterable[Sequence[str]], gold: Iterable[Sequence[str]
 
 
 class SpanF1(Metric):
-    """F1 of labelled spans over all types, as conlleval counts; `counts` has the rest.
+    """Measure F1 of labelled spans over all types, as conlleval counts; `counts` has the rest.
 
     `tags` are the names of the classes in order, such as a `Vocabulary`: ``"B-PER"``, ``"O"``.
     ``update(predicted, targets, lengths=None)`` takes classes (T, B), or logits (T, B, V), and

@@ -53,7 +53,7 @@ def uneven(hypotheses: Sequence[str], references: Sequence[Any]) -> str:
 
 
 class BLEU(Metric):
-    """BLEU of translations, 0 to 100, by the package sacrebleu.
+    """Measure BLEU of translations, 0 to 100, by the package sacrebleu.
 
     ``update(hypotheses, references)``: lists of texts, or for several references of a sentence a
     list of lists. `options` are those of `sacrebleu.corpus_bleu`, such as ``lowercase=True``.

@@ -1,4 +1,4 @@
-"""Models of the five shapes: small compositions of the layers, cells and losses below them."""
+"""Compose models of the five shapes from the layers, cells and losses below them."""
 
 from typing import TYPE_CHECKING
 

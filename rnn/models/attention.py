@@ -1,4 +1,4 @@
-"""Attention: which of the encoder's outputs a query looks at, and how much. Above the modules."""
+"""Attend to the encoder's outputs: which ones a query looks at, and how much. Above the modules."""
 
 from typing import Any, NamedTuple
 
@@ -12,7 +12,7 @@ SCORES = ("dot", "general", "additive")
 
 
 class Memory(NamedTuple):
-    """What is looked at: `keys` (B, T, A), `values` (B, T, M), and `mask` (B, T), None for all.
+    """Hold attended outputs: `keys` (B, T, A), `values` (B, T, M), and `mask` (B, T), None for all.
 
     The rows are first, as in every state that is decoded with.
 
@@ -28,7 +28,7 @@ class Memory(NamedTuple):
 
 
 class Attention(Module):
-    """``(query, memory) -> (context, weights)`` by a score of each query q and output m.
+    """Attend by a score of each query q and output m: ``(query, memory) -> (context, weights)``.
 
     ``"dot"``: q m, of one size; ``"general"``: q W m with `weight` (Q, M); ``"additive"``:
     v tanh(W q + U m) with `weight_query` (A, Q), `weight_memory` (A, M) and `v` (A,), A = `size` or

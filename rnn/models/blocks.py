@@ -1,4 +1,4 @@
-"""Cells by name, each made of the sizes of its input and its output. Below `stacks.py`.
+"""Make cells by name, from the sizes of their input and their output. Below `stacks.py`.
 
 A matrix memory has heads of 32 numbers where its output divides into such, else one.
 """

@@ -1,4 +1,4 @@
-"""Many to one: a class for a whole sequence. Above `stacks.py`."""
+"""Classify whole sequences, many to one. Above `stacks.py`."""
 
 from typing import Any
 
@@ -23,7 +23,7 @@ POOLINGS = ("last", "mean", "max")
 
 
 class Classifier(Module):
-    """Embedding, a recurrent layer, pooling over time, logits: ``(x, lengths=None) -> (B, C)``.
+    """Embed, run a recurrent layer, pool over time, make logits: ``(x, lengths=None) -> (B, C)``.
 
     x (T, B) indices, or (T, B, embedding) features where `vocabulary_size` is None. `pooling` is
     ``"last"`` for the state at the end of each row (of each direction, if `bidirectional`), or the

@@ -1,4 +1,4 @@
-"""Linear-chain conditional random fields over tags, and which tags may follow each other by name.
+"""Model tags by linear-chain conditional random fields; tell by name which tags may follow others.
 
 Above the modules, below `tagger.py`. All sums run in log space, by one recurrence forward and one
 backward. Sources: Lafferty et al., Conditional random fields, 2001; Rabiner, A tutorial on hidden
@@ -63,7 +63,7 @@ def _may(i: tuple[str, str], j: tuple[str, str], scheme: str) -> bool:
 
 
 class CRF(Module):
-    """Scores of whole tag sequences: the emissions, and what it is worth that j follows i.
+    """Score whole tag sequences: the emissions, and what it is worth that j follows i.
 
     `transitions` (K, K) from i to j, `start` and `stop` (K,). `tags` is their number, or their
     names, of which `scheme` ``"BIO"`` or ``"IOBES"`` forbids what is no sequence of spans.

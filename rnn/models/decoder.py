@@ -1,4 +1,4 @@
-"""Decoders: a sequence written step by step, from a state and with attention. Above `attention.py`.
+"""Write sequences step by step, from a state and with attention: decoders. Above `attention.py`.
 
 `Decoder.advance` is the step that greedy search, sampling and beams share; `Decoder.forward` runs
 it over known inputs, or over its own choices. Architectures: Luong et al., Effective approaches to
@@ -24,7 +24,7 @@ ATTEND = ("after", "before")
 
 
 class DecoderState(NamedTuple):
-    """All that a step needs of what was before it; in every tensor the rows are on axis 0.
+    """Hold all that a step needs of what was before it; in every tensor the rows are on axis 0.
 
     `cells` has the state of each layer, `feed` (B, H) is the output that is fed back (input
     feeding), `memory` is what attention looks at.
@@ -40,7 +40,7 @@ class DecoderState(NamedTuple):
 
 
 class Decoded(NamedTuple):
-    """Logits (U, B, V), the state after them, and attention's weights (U, B, T) where there are.
+    """Hold logits (U, B, V), the state after them, and attention's weights (U, B, T), if any.
 
     >>> import rnn
     >>> decoder = rnn.Decoder(9, 4, 5)
@@ -55,7 +55,7 @@ class Decoded(NamedTuple):
 
 
 class Decoder(Module):
-    """Embedding, cells, attention, logits: ``(inputs, state, ratio=1.0, feedback) -> Decoded``.
+    """Embed, run cells, attend, make logits: ``(inputs, state, ratio=1.0, feedback) -> Decoded``.
 
     The inputs are indices (U, B), the state is one from `start`. `cell` is ``"gru"``, ``"lstm"``,
     ``"rnn"`` or a function of the sizes (I, H) that makes a `Cell`. `attention` is an `Attention`

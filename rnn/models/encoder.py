@@ -1,4 +1,4 @@
-"""Encoders: a sequence read to its end. Above `stacks.py`."""
+"""Read sequences to their end: encoders. Above `stacks.py`."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from rnn.modules.module import Module, positive, probability
 
 
 class Encoder(Module):
-    """Embedding and a recurrent layer: ``(x, lengths=None) -> (outputs, states)``.
+    """Embed, and run a recurrent layer: ``(x, lengths=None) -> (outputs, states)``.
 
     x (T, B) indices, or (T, B, embedding) features where `vocabulary_size` is None; outputs
     (T, B, M). `states` is a list with the final state of each layer, of the width M = `width` each:

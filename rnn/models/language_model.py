@@ -1,4 +1,4 @@
-"""Language models: what comes next, given all that came before. Above `stacks.py` and decoding."""
+"""Predict what comes next, given all that came before. Above `stacks.py` and decoding."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -26,7 +26,7 @@ from rnn.modules.module import Module, positive, probability
 
 
 class LanguageModel(Module):
-    """Embedding, layers of cells, logits: ``(x, state=None) -> (logits, state)``.
+    """Embed, run layers of cells, make logits: ``(x, state=None) -> (logits, state)``.
 
     x (T, B) indices, logits (T, B, V); the state is a list with that of each layer, every tensor
     (B, H). `cell` is ``"lstm"``, ``"gru"``, ``"rnn"`` or a function of the sizes (I, H) that makes

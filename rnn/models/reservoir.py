@@ -63,7 +63,7 @@ def _triangle(rows: Array) -> Array:
 
 
 class EchoStateNetwork(Module):
-    """A reservoir of H units and a linear read-out, ``(x, state=None, lengths=None)``.
+    """Run a reservoir of H units and a linear read-out, ``(x, state=None, lengths=None)``.
 
     x (T, B, I) to y (T, B, O) and the state (B, H). `fit_ridge` finds the weights of the read-out;
     they are the only ones that training by gradients changes too. Further options are

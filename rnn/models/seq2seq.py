@@ -21,7 +21,7 @@ from rnn.modules.module import Module, evaluating
 
 
 class Bridge(Module):
-    """tanh(W v + b) of a vector v (B, F), cut into the states of each layer of cells.
+    """Compute tanh(W v + b) of a vector v (B, F), cut into the states of each layer of cells.
 
     A list of one state a cell, of the shapes that it declares. Raises ValueError for another shape
     than (B, F). Source: Bahdanau et al., Neural machine translation by jointly learning to align
@@ -63,7 +63,7 @@ def joined(states: Sequence[Any]) -> Tensor:
 
 
 class Writer(Module):
-    """Base class: a decoder with the indices to start and to end with. Write `begin`."""
+    """Hold a decoder with the indices to start and to end with: a base class. Write `begin`."""
 
     def __init__(self, decoder: Decoder, start: int, end: int, pad: int | None) -> None:
         V = decoder.head.weight.shape[0]
@@ -119,7 +119,7 @@ def _rows(cells: list[Any]) -> Tensor:
 
 
 class Captioner(Writer):
-    """A decoder with a first state from features (B, F): ``(features, y) -> logits``.
+    """Run a decoder with a first state from features (B, F): ``(features, y) -> logits``.
 
     y (U, B) are the indices to write, each row with its `end`, then `pad`; logits (U, B, V). The
     first step is fed `start`; `ratio` and `feedback` are those of `Decoder`. Raises ValueError for
@@ -163,7 +163,7 @@ class Captioner(Writer):
 
 
 class Seq2Seq(Writer):
-    """An encoder and a decoder: ``(x, lengths, y, ratio=1.0, feedback="argmax") -> logits``.
+    """Run an encoder and a decoder: ``(x, lengths, y, ratio=1.0, feedback="argmax") -> logits``.
 
     x (T, B) of `lengths` (B,), or None where all are whole; y (U, B) are the indices to write, each
     row with its `end`, then `pad`; logits (U, B, V). The first step is fed `start`. Where the

@@ -1,4 +1,4 @@
-"""Modules one after another. Above the layers; of the models the simplest."""
+"""Chain modules one after another. Above the layers; of the models the simplest."""
 
 import inspect
 from collections.abc import Callable, Sequence
@@ -18,7 +18,7 @@ Step = Module | Callable[[Any], Any]
 
 
 class Sequential(Module):
-    """The output of one is the input of the next: ``(x, lengths=None) -> y``.
+    """Pass the output of one as the input of the next: ``(x, lengths=None) -> y``.
 
     `steps` are modules, cells, or functions such as `engine.tanh`, or one list of them. Where one
     returns (y, state), as recurrences do, y goes on and the state is dropped; `lengths` goes to

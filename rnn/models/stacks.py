@@ -25,7 +25,7 @@ from rnn.modules.values import check_vocabulary, known_values
 
 
 class OwnLayers(Module):
-    """Layers of one cell each, or of two for both directions: ``(x, lengths=None) -> (y, states)``.
+    """Run layers of one cell each, two for both directions: ``(x, lengths=None) -> (y, states)``.
 
     x (T, B, I), y (T, B, H), both directions side by side; the states are as PyTorch has them,
     (layers * directions, B, ...) each, in a tuple where a cell has several.

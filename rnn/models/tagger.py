@@ -1,4 +1,4 @@
-"""Many to many, aligned: a tag for each word. Above `stacks.py` and `crf.py`."""
+"""Tag each word: many to many, aligned. Above `stacks.py` and `crf.py`."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ from rnn.modules.module import Module, evaluating, positive, probability
 
 
 class CharacterEncoder(Module):
-    """A word as a vector of its spelling: ``(characters, lengths) -> (T, B, 2 hidden)``.
+    """Encode a word as a vector of its spelling: ``(characters, lengths) -> (T, B, 2 hidden)``.
 
     `characters` (L, T, B) are the indices of the characters of each word, `lengths` (T, B) how many
     there are; words that are padding have 0. Both last states of a bidirectional layer are taken.
@@ -59,7 +59,7 @@ class CharacterEncoder(Module):
 
 
 class Tagger(Module):
-    """Embedding, a recurrent layer, logits of K tags: ``(x, lengths=None, ...) -> (T, B, K)``.
+    """Embed, run a recurrent layer, make logits of K tags: ``(x, lengths=None, ...) -> (T, B, K)``.
 
     x (T, B) word indices. With a `characters` encoder, ``(characters, character_lengths)`` are
     given as `spelling`, and each word is its embedding and its spelling side by side. `cell` is

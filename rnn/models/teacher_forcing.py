@@ -54,7 +54,7 @@ def forcing_ratio(step: int, decay: str, k: float, *, least: float = 0.0) -> flo
 
 
 class Feedback:
-    """The choice of an index from logits, and the coins that say when it is fed back.
+    """Choose an index from logits, and flip the coins that say when it is fed back.
 
     Raises ValueError for a ratio outside of [0, 1] and another kind of feedback.
     """
@@ -132,7 +132,7 @@ def forced(cell: Cell, x: Any, target: Any, first: Any = None) -> Tensor:
 
 
 class OutputRecurrent(Module):
-    """A cell with its output as state: ``(x, target=None, lengths=None, first=None) -> y``.
+    """Run a cell with its output as state: ``(x, target=None, lengths=None, first=None) -> y``.
 
     With targets (T, B, O) it is fed those, all steps at once; without it runs free, each step fed
     what it has put out before, the first `first` (B, O), zeros by default. x is (T, B, I); outputs

@@ -1,4 +1,4 @@
-"""Layers without a recurrence: Linear, Embedding, Dropout and LayerNorm."""
+"""Define layers without a recurrence: Linear, Embedding, Dropout and LayerNorm."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from rnn.modules.values import check_vocabulary
 
 
 class Linear(Module):
-    """x W^T + b: (..., in) -> (..., out). `weight` (out, in), `bias` (out,), as in PyTorch.
+    """Compute x W^T + b: (..., in) -> (..., out). `weight` (out, in), `bias` (out,), as in PyTorch.
 
     Raises ValueError for sizes below 1.
 
@@ -33,7 +33,7 @@ class Linear(Module):
 
 
 class Embedding(Module):
-    """A row of `weight` (V, I) for each integer: (...) -> (..., I).
+    """Return a row of `weight` (V, I) for each integer: (...) -> (..., I).
 
     The row `padding_idx` begins as zeros and gets no gradient, as in PyTorch. Raises ValueError for
     one that is not in [-V, V), IndexError for an integer that is not in [0, V): on a device when
@@ -73,7 +73,7 @@ class Embedding(Module):
 
 
 class Dropout(Module):
-    """Zeros for elements with probability `p` while it trains, see `engine.dropout`; else x.
+    """Zero elements with probability `p` while it trains, see `engine.dropout`; else return x.
 
     Raises ValueError for p outside of [0, 1].
 
@@ -90,7 +90,7 @@ class Dropout(Module):
 
 
 class LayerNorm(Module):
-    """`engine.layer_norm` over the last axis: `weight` and `bias` (size,), ones and zeros at first.
+    """Apply `engine.layer_norm` over the last axis: `weight` and `bias` (size,), 1 and 0 at first.
 
     Raises ValueError for sizes below 1.
 

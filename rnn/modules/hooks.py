@@ -1,4 +1,4 @@
-"""Hooks on the calls of modules and on the gradients that go through them, as in PyTorch.
+"""Hook the calls of modules and the gradients that go through them, as in PyTorch.
 
 Above `tree.py`, below `module.py`.
 """

@@ -1,4 +1,4 @@
-"""Modules: things with parameters, nested by attribute. Above the engine, below all of `rnn`.
+"""Define modules: owners of parameters, nested by attribute. Above the engine, below all of `rnn`.
 
 A module's name is the attribute that its parent holds it by; calling it opens a scope of that
 name, which is how every node knows the module that made it.
@@ -57,7 +57,7 @@ _caller: ContextVar["Module | None"] = ContextVar("caller", default=None)
 
 
 class Module(Hooked["Module"], Advised):
-    """Base class. Write `forward`; assign parameters and modules to public attributes.
+    """Serve as base class: write `forward`; assign parameters and modules to public attributes.
 
     They may lie in lists, tuples and dicts, nested to any depth: ``self.layers[0]`` is called
     ``layers.0``, also where it was appended later. A module that is held twice is listed once, by

@@ -1,4 +1,4 @@
-"""Writes a module as text: its class, the settings it was made with, the modules in it.
+"""Write a module as text: its class, the settings it was made with, the modules in it.
 
 Below `module.py`.
 """

@@ -1,4 +1,4 @@
-"""The tree of modules: what public attributes hold, by name, and what may be assigned to them.
+"""Walk the tree of modules: what public attributes hold, by name, and what may be assigned to them.
 
 They may lie in lists, tuples and dicts, which are walked here too. Below `module.py`.
 """

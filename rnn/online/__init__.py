@@ -1,4 +1,4 @@
-"""Gradients of recurrent cells without going back through all of time, beside those that do.
+"""Compute gradients of recurrent cells without going back through all of time, beside BPTT.
 
 In reading order: `influence.py` differentiates one step for each row of a batch and
 carries the influence of the parameters on the states forward (RTRL, e-prop, SnAp-1), `steps.py`

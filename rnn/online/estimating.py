@@ -131,7 +131,7 @@ def truncation(method: str) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Methods by name: the cosine of estimate and true gradient after every step, and the cost.
+    """Compare methods by name: cosine of estimate and true gradient after every step, and cost.
 
     `cosines` is of the sums up to a step, NaN where one of them is zero; `errors` the length of the
     difference, relative to that of the true gradient. `milliseconds` are of one estimate by T.

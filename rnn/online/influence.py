@@ -23,7 +23,7 @@ from rnn.wrappers.wrapper import joined, parts, with_parameters
 
 
 class Linearized(NamedTuple):
-    """Derivatives of the states after a step, S numbers a row, by those before and N parameters.
+    """Hold derivatives of the states after a step, S a row, by those before and N parameters.
 
     `jacobian` (B, S, S) and `direct` (B, S, N), the latter with the states before held fixed;
     `after` are the states, computed for each row alone.
@@ -78,7 +78,7 @@ class Linearizer:
 
 
 class _OneRow:
-    """The step of one row with parameters of its own, in the form that `engine.scan` asks for."""
+    """Step one row with parameters of its own, in the form that `engine.scan` asks for."""
 
     def __init__(self, linearizer: Linearizer) -> None:
         self.cell, self.names = linearizer.cell, linearizer.names
@@ -132,7 +132,7 @@ METHODS = ("rtrl", "eprop", "snap1")
 
 
 class Influence:
-    """dz/dtheta (B, S, N), or what a method keeps of it: zeros before the first step.
+    """Hold dz/dtheta (B, S, N), or what a method keeps of it: zeros before the first step.
 
     ``"rtrl"`` is exact: P' = J P + F, with J = dz'/dz and F = dz'/dtheta at fixed z. ``"eprop"``
     takes of J what a unit hands to itself: of states of one shape the entries at one place.

@@ -1,4 +1,4 @@
-"""A gradient after every step, with nothing kept of the steps before. Above `influence.py`."""
+"""Yield a gradient after every step, and keep nothing of the steps before. Above `influence.py`."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
@@ -18,7 +18,7 @@ Loss = Callable[[Any, Any], Tensor]
 
 
 class OnlineStep(NamedTuple):
-    """One step: its time, its loss, and the gradient of it by every parameter's name.
+    """Hold one step: its time, its loss, and the gradient of it by every parameter's name.
 
     >>> import engine, rnn
     >>> rnn.online.OnlineStep(0, 0.5, engine.ones(2), {"bias": engine.zeros(2)}).loss
@@ -103,7 +103,7 @@ def readout_parameters(
 
 
 class _Run:
-    """What is carried from one step to the next: the states, and their influences."""
+    """Carry the states, and their influences, from one step to the next."""
 
     def __init__(
         self, cell: Cell, readout: Module | None, loss: Loss, method: str,

@@ -1,4 +1,4 @@
-"""Optimisers with PyTorch's update rules and argument names, over flat arrays.
+"""Optimise with PyTorch's update rules and argument names, over flat arrays.
 
 `base.py` holds groups and state, `flat.py` the arrays; each rule has a file. On a device a rule is
 one kernel: `fused.py` makes statements in C of it and the kernel, of `elements.py`.

@@ -1,4 +1,4 @@
-"""Adam, and AdamW, which decays weights apart from the gradient."""
+"""Step by Adam, and by AdamW, which decays weights apart from the gradient."""
 
 import math
 from collections.abc import Iterable
@@ -10,7 +10,7 @@ from rnn.optim.base import Group, Optimizer, Slots, at_least_0, settings_of, yes
 
 
 class Adam(Optimizer):
-    """x -= lr m / (sqrt(v) + eps) with means of g and g^2, m and v, freed of their bias to 0.
+    """Apply x -= lr m / (sqrt(v) + eps) with means of g and g^2, m and v, freed of their bias to 0.
 
     `amsgrad` takes the largest v so far; `weight_decay` adds its multiple of x to g; `maximize`
     goes uphill. Raises ValueError for settings out of range. Source: Kingma and Ba, Adam: a method
@@ -78,7 +78,7 @@ class Adam(Optimizer):
 
 
 class AdamW(Adam):
-    """Adam with weights that decay by themselves: x *= 1 - lr weight_decay before each step.
+    """Run Adam with weights that decay by themselves: x *= 1 - lr weight_decay before each step.
 
     Source: Loshchilov and Hutter, Decoupled weight decay regularization, 2019; PyTorch,
     torch.optim.AdamW.

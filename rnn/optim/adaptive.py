@@ -1,4 +1,4 @@
-"""Adagrad, Adadelta and RMSprop: steps sized by all gradients so far, or by the last ones."""
+"""Size steps by all gradients so far, or by the last ones: Adagrad, Adadelta and RMSprop."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -9,7 +9,7 @@ from rnn.optim.base import Group, Optimizer, Slots, at_least_0, settings_of, yes
 
 
 class Adagrad(Optimizer):
-    """x -= r g / (sqrt(s) + eps) with s the sum of all g^2 and r = lr / (1 + (t - 1) lr_decay).
+    """Apply x -= r g / (sqrt(s) + eps), s the sum of all g^2 and r = lr / (1 + (t - 1) lr_decay).
 
     s starts at `initial_accumulator_value`. `weight_decay` adds its multiple of x to g; `maximize`
     goes uphill. Raises ValueError for settings out of range. Source: Duchi, Hazan and Singer,
@@ -57,7 +57,7 @@ class Adagrad(Optimizer):
 
 
 class Adadelta(Optimizer):
-    """x -= lr d with d = g sqrt(u + eps) / sqrt(s + eps); s and u are running means of g^2 and d^2.
+    """Apply x -= lr d with d = g sqrt(u + eps) / sqrt(s + eps); s, u are running means of g^2, d^2.
 
     `weight_decay` adds its multiple of x to g; `maximize` goes uphill. Raises ValueError for
     settings out of range. Source: Zeiler, Adadelta: an adaptive learning rate method, 2012;
@@ -106,7 +106,7 @@ class Adadelta(Optimizer):
 
 
 class RMSprop(Optimizer):
-    """x -= lr g / (sqrt(s) + eps) with s = alpha s + (1 - alpha) g^2.
+    """Apply x -= lr g / (sqrt(s) + eps) with s = alpha s + (1 - alpha) g^2.
 
     `centered` takes the square of a running mean of g off s; with `momentum` x -= lr b where
     b = momentum b + g / (sqrt(s) + eps). `weight_decay` adds its multiple of x to g; `maximize`

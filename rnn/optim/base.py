@@ -1,4 +1,4 @@
-"""What optimisers share: groups of parameters with settings of their own, steps, state to resume.
+"""Give optimisers groups of parameters with settings of their own, steps, and state to resume.
 
 Above `flat.py`, below the rules.
 """
@@ -22,7 +22,7 @@ Slots = dict[str, Array]  # the state of a rule by name, flat
 
 
 class Optimizer(Advised):
-    """Base class. Write `rule`, `slots` and `check`, and list in `names` what slots there can be.
+    """Serve as base class: write `rule`, `slots` and `check`, and list possible slots in `names`.
 
     `params` are tensors, or groups of them with settings of their own, such as
     ``{"params": head.parameters(), "lr": 0.1}``; `param_groups` holds the groups, and their

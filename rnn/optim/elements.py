@@ -1,4 +1,4 @@
-"""Elements of each floating dtype in kernels over many arrays: read as a `real`, written again.
+"""Read elements of each floating dtype in kernels over many arrays as a `real`, and write them.
 
 Below the kernels of optimisers and of clipping.
 """

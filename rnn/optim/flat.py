@@ -1,4 +1,4 @@
-"""Many small arrays as one: what lets a rule run once for all parameters. Below the optimisers.
+"""Join many small arrays into one, so a rule runs once for all parameters. Below the optimisers.
 
 An operation on a small array costs its call and hardly its numbers, so parameters of one dtype on
 one device are gathered into one flat array, changed there, and handed out again as views. Those of
@@ -53,7 +53,7 @@ def called(x: Tensor, number: int) -> str:
 
 
 class Bucket:
-    """Parameters of one dtype on one device, with their step counts and their state.
+    """Hold parameters of one dtype on one device, with their step counts and their state.
 
     `numbers` are their places among all parameters. The state of all lies in one flat array for
     each name, of the dtype `wide`.

@@ -21,12 +21,12 @@ Number = int | float
 
 
 class NotRecordableRuleError(Exception):
-    """Why the rule of an optimiser cannot be recorded; it runs on arrays then."""
+    """Tell why the rule of an optimiser cannot be recorded; it runs on arrays then."""
 
 
 class Recorder:
-    """The statements of a rule so far, and the numbers of Python in them, `c0`, `c1`, ..., which
-    may change from step to step.
+    """Collect the statements of a rule, and the numbers of Python in them, `c0`, `c1` and so on.
+    The numbers may change from step to step.
     """
 
     def __init__(self) -> None:
@@ -68,7 +68,7 @@ class Recorder:
 
 
 class Variable:
-    """A number of an element in the place of a flat array: what it is used for is written down."""
+    """Stand for a number of an element in the place of a flat array; its uses are written down."""
 
     __array_ufunc__ = None  # NumPy's numbers ask this class
 
@@ -125,7 +125,7 @@ setattr(Variable, "__neg__", lambda x: x._recorder.apply(REGISTRY["negative"], (
 
 
 class RuleNamespace:
-    """The element-wise functions of the engine for a rule that is recorded."""
+    """Offer the element-wise functions of the engine to a rule that is recorded."""
 
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder

@@ -1,4 +1,4 @@
-"""Kernels over many arrays on the host, compiled: what `multi` of a device is there.
+"""Compile kernels over many arrays on the host: what `multi` of a device is there.
 
 Every piece of so many numbers is worked on by one thread, so the results have the same bits for any
 number of threads. Below the kernels of optimisers and of clipping.
@@ -60,7 +60,7 @@ void run(long count, const array *arrays, void *const *pointers, const double *n
 
 
 class Kernel(NamedTuple):
-    """A kernel as it is written: what each array of a call has, what all share, and the body.
+    """Describe a kernel: what each array of a call has, what all share, and the body.
 
     `columns` are fields such as ``"const real *g;"``; `shared` are names of arrays of `real` or, in
     `wide`, of double, and `numbers` names of numbers. The body goes over numbers `first` to `last`

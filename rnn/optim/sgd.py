@@ -1,4 +1,4 @@
-"""Stochastic gradient descent."""
+"""Step by stochastic gradient descent."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -8,7 +8,7 @@ from rnn.optim.base import Group, Optimizer, Slots, at_least_0, settings_of, yes
 
 
 class SGD(Optimizer):
-    """x -= lr v with v = momentum v + (1 - dampening) g; at the first step v = g.
+    """Apply x -= lr v with v = momentum v + (1 - dampening) g; at the first step v = g.
 
     With `nesterov` x -= lr (g + momentum v). `weight_decay` adds its multiple of x to g. `maximize`
     goes uphill. Raises ValueError for settings out of range. Source: PyTorch, torch.optim.SGD;

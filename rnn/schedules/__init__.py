@@ -1,4 +1,4 @@
-"""Schedules: the learning rate as a function of the steps taken, by PyTorch's definitions.
+"""Schedule the learning rate as a function of the steps taken, by PyTorch's definitions.
 
 Each sets the rate of every group of an optimiser, first when it is made and then at each `step()`.
 Above the optimisers.

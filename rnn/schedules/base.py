@@ -16,7 +16,7 @@ _numbers = count()
 
 
 class Schedule(Advised):
-    """Base class. Write `rate`, from the number of steps taken and a group's first rate.
+    """Serve as base class: write `rate`, from the number of steps taken and a group's first rate.
 
     `lr` is the rate now, `lrs` that of every group, `base_lrs` the ones it began with. Those when
     the first schedule of an optimiser was made stay in its groups as ``"initial_lr"``, as in

@@ -1,4 +1,4 @@
-"""Schedules that are a formula of the first rate and the steps taken. Above `base.py`.
+"""Schedule by a formula of the first rate and the steps taken. Above `base.py`.
 
 Source of the cosines: Loshchilov and Hutter, SGDR: stochastic gradient descent with warm restarts,
 2017.
@@ -15,7 +15,7 @@ from rnn.schedules.base import Schedule, between, cosine, for_each
 
 
 class LambdaLR(Schedule):
-    """base lr_lambda(t); one function, or a list of one for each group.
+    """Set the rate to base lr_lambda(t); one function, or a list of one for each group.
 
     Raises TypeError for no function.
 
@@ -39,7 +39,7 @@ class LambdaLR(Schedule):
 
 
 class StepLR(Schedule):
-    """base gamma^floor(t / step_size). Raises ValueError for a `step_size` below 1.
+    """Set the rate to base gamma^floor(t / step_size). Raises ValueError for a `step_size` below 1.
 
     >>> import rnn
     >>> optimizer = rnn.optim.SGD(rnn.Linear(3, 2).parameters(), lr=0.5)
@@ -58,7 +58,7 @@ class StepLR(Schedule):
 
 
 class MultiStepLR(Schedule):
-    """base gamma^n, n being how many of the `milestones` are not above t; equal ones all count.
+    """Set the rate to base gamma^n with n `milestones` not above t; equal ones all count.
 
     Raises ValueError for settings out of range.
 
@@ -79,7 +79,7 @@ class MultiStepLR(Schedule):
 
 
 class ExponentialLR(Schedule):
-    """base gamma^t. Raises ValueError for no number.
+    """Set the rate to base gamma^t. Raises ValueError for no number.
 
     >>> import rnn
     >>> optimizer = rnn.optim.SGD(rnn.Linear(3, 2).parameters(), lr=0.5)
@@ -97,7 +97,7 @@ class ExponentialLR(Schedule):
 
 
 class ConstantLR(Schedule):
-    """base times `factor` for the first `total_iters` steps, then base.
+    """Set the rate to base times `factor` for the first `total_iters` steps, then base.
 
     Raises ValueError for no numbers.
 
@@ -118,7 +118,7 @@ class ConstantLR(Schedule):
 
 
 class PolynomialLR(Schedule):
-    """base (1 - t / total_iters)^power, and 0 from `total_iters` steps on.
+    """Set the rate to base (1 - t / total_iters)^power, and 0 from `total_iters` steps on.
 
     Raises ValueError for no numbers.
 
@@ -139,7 +139,7 @@ class PolynomialLR(Schedule):
 
 
 class LinearLR(Schedule):
-    """base times a factor from `start_factor` straight to `end_factor` in `total_iters` steps.
+    """Scale base by a factor from `start_factor` straight to `end_factor` in `total_iters` steps.
 
     Raises ValueError for no numbers.
 
@@ -167,7 +167,7 @@ class LinearLR(Schedule):
 
 
 class CosineAnnealingLR(Schedule):
-    """eta_min + (base - eta_min) (1 + cos(pi t / T_max)) / 2: down in `T_max` steps, then up again.
+    """Follow eta_min + (base - eta_min) (1 + cos(pi t / T_max)) / 2: down `T_max` steps, then up.
 
     `fit` refuses a run of more than `T_max` steps, as the rate would rise at its end. Raises
     ValueError for settings out of range.
@@ -189,7 +189,7 @@ class CosineAnnealingLR(Schedule):
 
 
 class CosineAnnealingWarmRestarts(Schedule):
-    """Half a cosine down to `eta_min` in T_0 steps, then again in T_0 T_mult, T_0 T_mult^2 ...
+    """Follow half a cosine down to `eta_min` in T_0 steps, again in T_0 T_mult, T_0 T_mult^2 ...
 
     Raises ValueError for settings out of range.
 

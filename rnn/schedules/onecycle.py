@@ -1,4 +1,4 @@
-"""The one-cycle policy: up and down once, the momentum the other way. Above `base.py`.
+"""Schedule by the one-cycle policy: up and down once, the momentum the other way. Above `base.py`.
 
 Source: Smith and Topin, Super-convergence: very fast training of neural networks using large
 learning rates, 2018.
@@ -14,7 +14,7 @@ ANNEALED = {"cos": cosine, "linear": between}
 
 
 class OneCycleLR(Schedule):
-    """From max_lr / div_factor up to `max_lr`, then down to the former / final_div_factor.
+    """Rise from max_lr / div_factor to `max_lr`, then fall to the former / final_div_factor.
 
     The way up takes `pct_start` of `total_steps`, or of `epochs` times `steps_per_epoch`; with
     `three_phase` the way back to the first rate as much again. `anneal_strategy` is "cos" or

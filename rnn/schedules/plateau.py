@@ -1,4 +1,4 @@
-"""Smaller steps once a metric stops getting better. Above `base.py`."""
+"""Take smaller steps once a metric stops getting better. Above `base.py`."""
 
 import math
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from rnn.schedules.base import Schedule, for_each
 
 
 class ReduceLROnPlateau(Schedule):
-    """`factor` times smaller, not below `min_lr`, after more than `patience` steps without a best.
+    """Multiply the rate by `factor`, down to `min_lr`, after over `patience` steps without a best.
 
     `step(metric)` takes a number, or a tensor of one. `mode` is "min" or "max"; None is that of the
     metric which `fit` watches, and "min" elsewhere. Better means by `threshold`, a share of the

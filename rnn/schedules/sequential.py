@@ -1,4 +1,4 @@
-"""Schedules one after another, such as a warm-up before any other. Above `base.py`."""
+"""Run schedules one after another, such as a warm-up before any other. Above `base.py`."""
 
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
@@ -11,7 +11,7 @@ from rnn.schedules.base import Schedule, between
 
 
 class SequentialLR(Schedule):
-    """Each of `schedulers` in turn: the next one begins after a milestone's steps.
+    """Run each of `schedulers` in turn: the next one begins after a milestone's steps.
 
     All are made before, of the same optimiser, and begin at the same first rates; step only this
     one. `milestones` increase, and are one fewer than the schedules. A ReduceLROnPlateau is
@@ -118,7 +118,7 @@ def _length(schedulers: list[Schedule], milestones: list[int]) -> int | None:
 
 
 class WarmUp(Schedule):
-    """From `start_factor` times the first rate straight up to it in `warm_up` steps, then `after`.
+    """Rise from `start_factor` of the first rate straight to it in `warm_up` steps, then `after`.
 
     `after` is another schedule, which begins when the warm-up is over; make it first and step only
     this one, which hands metrics on to it. As PyTorch's SequentialLR of LinearLR and `after`. In

@@ -1,4 +1,4 @@
-"""JSON, strictly: what is written is standard, what is read is refused where it is not plain data.
+"""Write and read JSON strictly: write what is standard, refuse to read what is not plain data.
 
 Numbers that JSON has no word for (nan, inf) are written as ``{"$float": "inf"}``. Below
 `saving.py`, the checkpoints of runs and their logs.

@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all, and carry a digest of every byte of themselves.
+"""Write files whole or not at all, each with a digest of every byte of it.
 
 Below all that saves: `saving.py`, vocabularies, checkpoints of runs, weights for PyTorch.
 """

@@ -1,4 +1,4 @@
-"""Arrays and a configuration in one safetensors file, replaced at once; no pickle anywhere.
+"""Save arrays and a configuration in one safetensors file, replaced at once; no pickle anywhere.
 
 The configuration stands in the metadata of the file, with a digest of the whole file: a crash
 leaves the old file or the new one, and a changed byte is refused. Above `files.py` and

@@ -1,4 +1,4 @@
-"""Training: `fit`, what can be hung into it, and checkpoints to go on from.
+"""Train by `fit`, with callbacks, and with checkpoints to go on from.
 
 Read `run.py` (what was asked for, the state of a run, callbacks), `updating.py` (the loss and the
 gradients of a step), `loop.py` (the loop) and `fit.py`, the door, with `arguments.py` and

@@ -1,4 +1,4 @@
-"""The arguments of `fit`, checked before anything is run. Above `monitoring.py`, below `fit`."""
+"""Check the arguments of `fit` before anything is run. Above `monitoring.py`, below `fit`."""
 
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -205,7 +205,7 @@ def _check_files(given: Mapping[str, Any]) -> None:
 
 
 class _EachStep(Callback):
-    """A function of the run and the record, called after every step."""
+    """Call a function of the run and the record after every step."""
 
     def __init__(self, function: Callable[[Run, Step], Any]) -> None:
         self._function = function

@@ -1,4 +1,4 @@
-"""An exponential moving average of weights. Below the loop, which updates it after every step.
+"""Keep an exponential moving average of weights. Below the loop, which updates it after every step.
 
 Source: Polyak and Juditsky, Acceleration of stochastic approximation by averaging, 1992.
 """
@@ -17,7 +17,7 @@ from rnn.optim.flat import wide
 
 
 class EMA:
-    """s += (1 - decay) (x - s) after every step, for each parameter x of a model; s starts at x.
+    """Average each parameter x of a model: s += (1 - decay) (x - s) after every step, from s = x.
 
     Give it to `fit` as `ema`: validations measure the averages, and the best weights are averages.
     Averages of float16 and bfloat16 are float32. ``model.load_state_dict(ema.state_dict())`` puts

@@ -1,4 +1,4 @@
-"""Callbacks that are ready: event files for TensorBoard, and pictures of the gradient through time.
+"""Provide callbacks: event files for TensorBoard, and pictures of the gradient through time.
 
 Above `run.py` and `updating.py`. tensorboardX, which writes event files without TensorFlow, and
 matplotlib are imported when they are needed.

@@ -1,4 +1,4 @@
-"""A folder of checkpoints: each a safetensors file and a JSON file, committed whole or not at all.
+"""Keep a folder of checkpoints: each a safetensors and a JSON file, committed whole or not at all.
 
 The JSON is written last and carries the digest of the tensors and of itself, so a pair that is
 torn, mixed or damaged is known as such; the one before it is kept to fall back to. No pickle
@@ -43,7 +43,7 @@ class Checkpoint(NamedTuple):
 
 
 class Checkpoints:
-    """The checkpoints in a folder, the last `keep` of which stay.
+    """Keep the last `keep` checkpoints of a folder.
 
     The folder is made when the first is written. Files of other names in it are left alone. Raises
     ValueError for `keep` below 1.

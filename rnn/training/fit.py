@@ -1,4 +1,4 @@
-"""`fit`: the training loop as one function, which checks its arguments and runs the loop."""
+"""Offer the training loop as one function, `fit`, which checks its arguments and runs the loop."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path

@@ -21,7 +21,7 @@ from rnn.serialization.files import named
 
 
 class Step(NamedTuple):
-    """One step: its number from 1, the epoch from 0, and what it measured.
+    """Hold one step: its number from 1, the epoch from 0, and what it measured.
 
     `lr` is the rate it used, `grad_norm` the norm before clipping, `seconds` what it took.
 
@@ -39,7 +39,7 @@ class Step(NamedTuple):
 
 
 class Validation(NamedTuple):
-    """The metrics of a validation by name, after `step` steps.
+    """Hold the metrics of a validation by name, after `step` steps.
 
     `epoch` counts the epochs that were over by then, `seconds` is what the validation took.
 
@@ -62,7 +62,7 @@ class Validation(NamedTuple):
 
 @dataclass(repr=False)
 class History(Advised):
-    """The steps and validations of a run, those before it was resumed among them.
+    """Hold the steps and validations of a run, those before it was resumed among them.
 
     It prints as a few lines: how long it was, the last and the best metrics.
 

@@ -1,4 +1,4 @@
-"""The training loop: steps, epochs, validations, and what follows each.
+"""Run the training loop: steps, epochs, validations, and what follows each.
 
 Above everything in this folder but `fit` and `arguments.py`. `run.py` has the state of a run,
 `updating.py` a step's gradients, `resuming.py` the checkpoints.
@@ -24,7 +24,7 @@ from rnn.training.validating import metrics_of
 
 
 class Loop(Run):
-    """The run itself: `go` trains until it is over."""
+    """Run `fit` itself: `go` trains until it is over."""
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)

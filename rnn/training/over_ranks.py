@@ -1,4 +1,4 @@
-"""What `fit` does where several processes train together: updates, and what they agree on.
+"""Train over several processes together in `fit`: updates, and what they agree on.
 
 Above `updating.py` and `carrying.py`, and `rnn/distributed`; below the loop. Each rank computes the
 loss of its rows, and a table tells all ranks what the others have before gradients are added.

@@ -20,7 +20,7 @@ EVERY = 30.0  # seconds between lines where there is no bar
 
 
 class Progress:
-    """Shows steps and validations on stderr; nothing where `shown` is false.
+    """Show steps and validations on stderr; nothing where `shown` is false.
 
     The bar is tqdm's. Without a terminal or a notebook there is at most a line every half minute,
     so that short runs say nothing. Without `steps` there are validations alone.

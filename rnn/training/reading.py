@@ -1,4 +1,4 @@
-"""The batches that are trained on: several for an update, from any position in an epoch.
+"""Read the batches to train on: several for an update, from any position in an epoch.
 
 A checkpoint remembers the last one, so that other data are noticed. Below `run.py`.
 """
@@ -18,14 +18,14 @@ END = object()
 
 
 class Read(NamedTuple):
-    """A batch, and the state of the data before it, None where it has none."""
+    """Hold a batch, and the state of the data before it, None where it has none."""
 
     batch: Any
     before: Any
 
 
 class Reader:
-    """Hands out the batches of an epoch.
+    """Hand out the batches of an epoch.
 
     `over` says whether the data have come to its end, `start` is the state of the data before the
     batches that were handed out last, where a checkpoint `keeps` it, `seen` the last batch that was

@@ -178,7 +178,7 @@ Mark = tuple[int, int, int, tuple[str, ...]]
 
 
 class Keeper:
-    """Writes the checkpoints of a run, where it has a folder for them, and reads them again."""
+    """Write the checkpoints of a run, where it has a folder for them, and read them again."""
 
     def __init__(self, own: Settings) -> None:
         self._folder = Checkpoints(own.checkpoint, own.keep) if own.checkpoint else None

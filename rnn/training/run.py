@@ -1,4 +1,4 @@
-"""The state of a run: what `fit` was asked for, how far it is, and the callbacks that are told.
+"""Hold the state of a run: the settings of `fit`, its progress, and the callbacks that are told.
 
 Above `reading.py`, `stopping.py` and `history.py`; everything that takes part in a run reads it.
 """
@@ -24,7 +24,7 @@ MetricOfLoss = Callable[[float], float]
 
 @dataclass(frozen=True)
 class Settings:
-    """What `fit` was asked for; see there."""
+    """Hold the arguments of `fit`; see there."""
 
     model: Module
     data: Any
@@ -120,7 +120,7 @@ class Settings:
 
 
 class Run:
-    """One run of `fit`. Callbacks read its attributes; `step` and `epoch` count what is done."""
+    """Hold one run of `fit`. Callbacks read its attributes; `step`, `epoch` count what is done."""
 
     def __init__(self, settings: Settings) -> None:
         own = self.settings = settings
@@ -163,7 +163,7 @@ MOMENTS = {
 
 
 class Callback:
-    """Base class. Write the moments that matter; each is handed the run.
+    """Serve as base class: write the moments that matter; each is handed the run.
 
     The run has `model`, `optimizer`, `schedule`, `history`, `step`, `epoch` and ``stop(reason)``,
     which ends it after this step. Of several processes each calls it; `rank` is 0 in the one that

@@ -1,4 +1,4 @@
-"""What ends a run before its time: no better validation for a while, or a signal from outside.
+"""End a run before its time: no better validation for a while, or a signal from outside.
 
 Below `run.py`. Ctrl-C and SIGTERM are noted, not obeyed: the loop looks after every step, and a
 validation, which changes nothing, ends at once.
@@ -19,7 +19,7 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Stopping:
-    """Remembers the best of a metric and says when `patience` validations brought no better one.
+    """Remember the best of a metric and say when `patience` validations brought no better one.
 
     `mode` is ``"min"`` or ``"max"``, or None where neither is known: then no validation is the
     best. Better means by more than `min_delta`; nan never is. `keep` keeps its weights.
@@ -74,12 +74,12 @@ class Stopping:
 
 
 class Interrupted(KeyboardInterrupt):
-    """A signal came where nothing is lost by stopping at once."""
+    """Report that a signal came where nothing is lost by stopping at once."""
 
 
 class Interrupts:
-    """Context manager. Inside, the first signal sets `asked`, a second one raises
-    KeyboardInterrupt. Inside of `at_once` the first one raises Interrupted, too.
+    """Note signals inside of a context: the first sets `asked`, a second raises KeyboardInterrupt.
+    Inside of `at_once` the first one raises Interrupted, too.
 
     Outside of the main thread, where Python has no signals, it does nothing. `noted` counts the
     signals of this process, so that others see that what they called ended before its time.

@@ -1,4 +1,4 @@
-"""The loss of a batch, how much the batch counts, and the gradients of one update.
+"""Compute the loss of a batch, how much the batch counts, and the gradients of one update.
 
 Where a loss or a gradient is no number, the step is run once more under `engine.detect_anomaly`,
 with the same randomness and step by step, to name the first op at fault. Above `run.py`, below
@@ -30,7 +30,7 @@ NO_CAUSE = (
 
 
 class Update(NamedTuple):
-    """The mean loss of an update, how much it counts, the norm before clipping, the state after."""
+    """Hold the mean loss of an update, its count, the norm before clipping, the state after."""
 
     loss: float
     counted: float

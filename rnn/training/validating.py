@@ -1,4 +1,4 @@
-"""What a validation measures: the mean loss, the metrics, and what `evaluate` gives.
+"""Measure for validations: the mean loss, the metrics, and the results of `evaluate`.
 
 Above `updating.py` and `rnn/metrics`, below the loop.
 """

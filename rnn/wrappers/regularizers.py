@@ -1,4 +1,4 @@
-"""Regularisers of recurrences as wrappers of any cell. Above `wrapper.py`.
+"""Regularise recurrences by wrappers of any cell. Above `wrapper.py`.
 
 What is drawn follows from the key of the call and, where it changes from step to step, from t, so
 it is the same fused, explicit and checkpointed. What is drawn once per call is a function of that
@@ -56,7 +56,7 @@ def rates(name: str, given: Rates, states: Mapping[str, Any], own: str = "") -> 
 
 
 class _OnStates(Wrapper):
-    """A wrapper that changes states by name."""
+    """Change states by name in a wrapper."""
 
     def _each(self, rate: Mapping[str, float], change: Any, *states: Any) -> Any:
         """Return the last of `states`, by ``change(p, *same state of each)`` at a rate."""
@@ -74,7 +74,7 @@ def _output(y: Tensor, before: Any, after: Any) -> Tensor:
 
 
 class VariationalDropout(_OnStates):
-    """Dropout with one mask over all time on inputs, states and outputs, drawn once per call.
+    """Apply dropout with one mask over all time on inputs, states and outputs, drawn once per call.
 
     `states` is a probability for h, the state that is fed back (the first one, where none is
     called so), or one each for states by name: ``{"h": 0.3}``. The mask falls on the state that
@@ -114,7 +114,7 @@ class VariationalDropout(_OnStates):
 
 
 class RecurrentDropout(_OnStates):
-    """Dropout inside the recurrence with a mask for every step.
+    """Apply dropout inside the recurrence with a mask for every step.
 
     With ``on="update"`` it falls on what a step adds to the memory, s' = s + d(step(s) - s), so
     that nothing is forgotten by it; with ``on="state"`` on the state that the step reads. `p` is a
@@ -156,7 +156,7 @@ class RecurrentDropout(_OnStates):
 
 
 class Zoneout(_OnStates):
-    """Each unit keeps its old state with probability `p`, drawn at every step.
+    """Keep the old state of each unit with probability `p`, drawn at every step.
 
     `p` is for all states, or one each by name: ``{"h": 0.05, "c": 0.5}``. In evaluation mode the
     expectation is taken: s' = p s + (1 - p) step(s). An output that is a state is that state as it
@@ -187,7 +187,7 @@ class Zoneout(_OnStates):
 
 
 class WeightDropout(Wrapper):
-    """DropConnect: weights of the recurrence are zero with probability `p`, drawn once per call.
+    """Zero weights of the recurrence with probability `p`, drawn once per call: DropConnect.
 
     `names` are the parameters that it falls on, in the cell or in cells inside it; `weight_hh` by
     default. Raises ValueError for a bad probability and for names that no parameter has. Source:

@@ -1,4 +1,4 @@
-"""A cell that notes every step that it makes, so that it can be differentiated there.
+"""Note every step that a cell makes, so that it can be differentiated there.
 
 Above `wrapper.py`, below `inspection/probes.py`.
 """
@@ -28,7 +28,7 @@ class Step(NamedTuple):
 
 
 class Tap(Wrapper):
-    """Note every step that a cell makes."""
+    """Keep a `Step` for every step that a cell makes."""
 
     pure = False  # it keeps what it notes
 

@@ -1,4 +1,4 @@
-"""Cells around cells: what regularisers and probes are made of. Above the cells, below both.
+"""Wrap cells in cells, as regularisers and probes do. Above the cells, below both.
 
 A wrapper is a cell with the states of the one inside it, so layers, kernels and pictures take it
 as they take any cell.
@@ -18,7 +18,7 @@ M = TypeVar("M", bound=Module)
 
 
 class Wrapper(Cell):
-    """Base class of cells around a cell: write `step` by `inner`. What it lacks the cell has.
+    """Wrap a cell in a cell: a base class; write `step` by `inner`. What it lacks the cell has.
 
     Raises TypeError for what is no cell.
 

@@ -1,4 +1,4 @@
-"""Cells with a state that is linear in the one before it: gates see the input, not the state.
+"""Define cells with a state that is linear in the one before: gates see the input, not the state.
 
 Read `gated.py` first, gates on a diagonal; then `spaces.py`, with a complex, fixed diagonal or one
 that is made of the input, and RWKV-4, which keeps the logarithm of a scale beside a sum. What all

@@ -1,4 +1,4 @@
-"""Gates on a diagonal, which see the input and not the state."""
+"""Define gates on a diagonal, which see the input and not the state."""
 
 import math
 
@@ -11,7 +11,7 @@ from rnn.modules.values import drawn
 
 
 class _MinimalCell(Cell):
-    """Parameters for `gates` gates: `weight_ih` (gates H, I), `bias` (gates H,), or none."""
+    """Hold parameters for `gates` gates: `weight_ih` (gates H, I), `bias` (gates H,), or none."""
 
     gates: int
 
@@ -38,7 +38,7 @@ class _MinimalCell(Cell):
 
 
 class MinGRUCell(_MinimalCell):
-    """h' = (1 - z) h + z n with z = sigma(W_z x + b_z) and n = W_n x + b_n.
+    """Compute h' = (1 - z) h + z n with z = sigma(W_z x + b_z) and n = W_n x + b_n.
 
     `weight_ih` (2H, I), gate order z, n, and `bias` (2H,), uniform in +-1 / sqrt(I). With
     `above_zero` n = g(W_n x + b_n), where g(a) is a + 1/2 from 0 up and sigma(a) below: the form
@@ -62,7 +62,7 @@ class MinGRUCell(_MinimalCell):
 
 
 class MinLSTMCell(_MinimalCell):
-    """h' = f h + i n with gates that add up to 1: f = s_f / (s_f + s_i), i = s_i / (s_f + s_i).
+    """Compute h' = f h + i n with gates f + i = 1: f = s_f / (s_f + s_i), i = s_i / (s_f + s_i).
 
     s_f = sigma(W_f x + b_f), s_i = sigma(W_i x + b_i), n = W_n x + b_n. Written as f = sigma(-d),
     i = sigma(d) with d = log s_i - log s_f, which holds where both of the s underflow.
@@ -89,7 +89,7 @@ class MinLSTMCell(_MinimalCell):
 
 
 class SRUCell(Cell):
-    """c' = f c + (1 - f) W x, h = r c' + (1 - r) alpha x, with gates f and r that see x and c.
+    """Compute c' = f c + (1 - f) W x, h = r c' + (1 - r) alpha x; the gates f and r see x and c.
 
     f = sigma(W_f x + v_f c + b_f), r = sigma(W_r x + v_r c + b_r): the version of 2018, equations 1
     to 4. Without `peephole` v is 0, as in the first version of 2017, and the state is linear in the
@@ -150,7 +150,7 @@ GATES = {"f": "zf", "fo": "zfo", "ifo": "zfoi"}
 
 
 class QRNNCell(Cell):
-    """c' = f c + (1 - f) z, h = o c', with z, f, o of a window of two inputs: fo-pooling.
+    """Compute c' = f c + (1 - f) z, h = o c', with z, f, o of a window of two inputs: fo-pooling.
 
     z = tanh(V_z s + W_z x + b_z), f and o with sigma, where the state s is the input before x: a
     shift. `pooling` "f" is h' = f h + (1 - f) z (equation 3), "fo" the above (4), "ifo" has
@@ -202,7 +202,7 @@ LEAST = 1e-30  # under a root: its slope is infinite at 0
 
 
 class RGLRUCell(Cell):
-    """h' = a h + sqrt(1 - a^2) (i u), with u = x and a = sigma(Lambda)^(8 r).
+    """Compute h' = a h + sqrt(1 - a^2) (i u), with u = x and a = sigma(Lambda)^(8 r).
 
     r = sigma(W_a u + b_a), i = sigma(W_x u + b_x): equations 1 to 4. With a `hidden_size` of its
     own u = W_u x, the linear layer that the paper's block has in front; its convolution and its

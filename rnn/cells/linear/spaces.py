@@ -1,4 +1,4 @@
-"""State spaces: a complex, fixed diagonal, or one that is made of the input; and RWKV-4."""
+"""Define state spaces: a complex, fixed diagonal, or one made of the input; and RWKV-4."""
 
 import math
 from typing import Any
@@ -16,7 +16,7 @@ State = tuple[Tensor, Tensor]
 
 
 class LRUCell(Cell):
-    """h' = lambda h + gamma B x with complex h, y = Re(C h') + D x: a diagonal in a ring.
+    """Compute h' = lambda h + gamma B x with complex h, y = Re(C h') + D x: a diagonal in a ring.
 
     lambda = exp(-exp(nu_log) + i exp(theta_log)), the stable parametrisation of section 3.3, and
     gamma = exp(gamma_log), the normalisation of section 3.4. The state is the pair of its real and
@@ -82,7 +82,7 @@ INITIAL = ("lin", "inv", "real")
 
 
 class S4DCell(Cell):
-    """h' = exp(Delta A) h + (exp(Delta A) - 1) / A x, y = 2 Re(C h') + D x, for each channel of x.
+    """Compute h' = exp(Delta A) h + (exp(Delta A) - 1) / A x, y = 2 Re(C h') + D x, per channel.
 
     A continuous system with a complex diagonal A, sampled every Delta with x held in between (ZOH).
     A channel of the I has `order` N real numbers of state, as N / 2 pairs: states `h_re` and `h_im`
@@ -149,7 +149,7 @@ class S4DCell(Cell):
 
 
 class MambaCell(Cell):
-    """h' = exp(Delta A) h + Delta B x, y = C h' + D x, with Delta, B and C of the input: S6.
+    """Compute h' = exp(Delta A) h + Delta B x, y = C h' + D x, with Delta, B, C of the input: S6.
 
     Each channel of x (B, I) has N = `order` numbers of state, h (B, I, N). `weight_x`
     (rank + 2N, I) makes d, B, C of x; Delta = softplus(W_Delta d + b_Delta) with `weight_Delta`
@@ -216,7 +216,7 @@ Averages = tuple[Tensor, Tensor, Tensor, Tensor]
 
 
 class RWKV4Cell(Cell):
-    """wkv = (a + e^(u + k) v) / (b + e^(u + k)), a' = e^-w a + e^k v, b' = e^-w b + e^k.
+    """Compute wkv = (a + e^(u + k) v) / (b + e^(u + k)), a' = e^-w a + e^k v, b' = e^-w b + e^k.
 
     The weighted mean of all v so far, with a bonus u for the newest: equation 16. The state is
     a e^-m, b e^-m and m, the largest exponent so far, as in the appendix, and s, the input before
