@@ -101,6 +101,8 @@ def measured():
 
 def test_all_blocks_were_trained_alike_with_models_of_nearly_one_size():
     result = measured()
+    missing = [name for name in CELLS if name not in [row["cell"] for row in result["rows"]]]
+    assert not missing, f"run: python -m benchmarks.cell_language {' '.join(missing)}, and --times"
     assert [row["cell"] for row in result["rows"]] == list(CELLS)
     assert result["settings"] == cell_language.SETTINGS
     symbols = result["text"]["symbols"]
