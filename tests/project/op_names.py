@@ -22,8 +22,7 @@ TRANSLATIONS = {
 }
 # Words that are names of ops too, by file and by what they are assigned to or stand in.
 WORDS = {
-    "rnn/cells/memories/mlstm.py": {"FORGET": "values of an argument"},
-    "rnn/cells/slstm.py": {"FORGETTING": "values of an argument"},
+    "rnn/cells/xlstm.py": {"FORGETTING": "values of an argument"},
     "rnn/initializers.py": {"GAINS": "values of an argument, of PyTorch"},
     "rnn/interop/keras_parts.py": {"ACTIVATIONS": "of Keras"},
     "rnn/interop/onnx_weights.py": {"ELMAN": "values of an argument of cells"},
