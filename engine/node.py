@@ -61,7 +61,7 @@ class Value(Protocol):
 
 
 class Node(NamedTuple):
-    """Op, inputs (tensors, or Python numbers as literals), attributes, and where it was made.
+    """Hold op, inputs (tensors, or Python numbers as literals), attributes, and where it was made.
 
     `operands` are the tensors that the op was applied to, `inputs` the same as they were then: a
     tensor that was changed in place since is replaced by its earlier version.

@@ -1,4 +1,4 @@
-"""Find the first number that is not finite, with the op and the line of code behind it.
+"""Find by `detect_anomaly` the first number that is not finite, with its op and line of code.
 
 While it is on, an `Anomaly` stands where `apply` and the backward pass look for an interpreter,
 as a profile does, so nothing is paid for it at other times. Below `apply`.
