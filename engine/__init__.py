@@ -1,4 +1,4 @@
-"""An array namespace that differentiates: tensors, explicit graphs, derivatives, recurrences.
+"""Offer an array namespace that differentiates: tensors, explicit graphs, derivatives, recurrences.
 
 Every rule of an op is written once against a namespace `xp`; called with NumPy or CuPy it
 computes, called with this package it records. In reading order: `op.py`, `node.py`, `scope.py`,

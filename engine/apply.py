@@ -1,4 +1,4 @@
-"""Applies an op to tensors: computes the result and, where a gradient may be asked for, records it.
+"""Apply an op to tensors: compute the result and, where a gradient may be asked for, record it.
 
 This is the hot path of everything eager. Above tensors, below the ops.
 """

@@ -1,4 +1,4 @@
-"""The backward pass: pulls gradients from outputs back to inputs, once over the graph in reverse.
+"""Pull gradients from outputs back to inputs, in one pass over the graph in reverse.
 
 One walk serves both modes. With arrays it computes; with `create_graph` the same rules are called
 with tensors and the engine as namespace, so that the pass is recorded, each of its nodes in the

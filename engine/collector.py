@@ -1,4 +1,4 @@
-"""Holds back full collections of cycles while a large graph grows or is walked.
+"""Hold back full collections of cycles while a large graph grows or is walked.
 
 A full collection looks at every living object, so a graph of a million nodes is walked again and
 again while it grows: half of the time at 10,000 steps. A graph has no cycles, and what is young is
@@ -17,7 +17,7 @@ OLD = (1, 2) if sys.version_info >= (3, 14) else (2,)
 
 
 class _FullCollections:
-    """A context in which there are none; it counts, as passes are nested and threads have some."""
+    """Hold back full collections inside; it counts, as passes are nested and threads have some."""
 
     def __init__(self) -> None:
         self._lock = Lock()

@@ -1,4 +1,4 @@
-"""Control flow by functions, as `jax.lax` has it: Python's own `if`, `while` and `for`.
+"""Give control flow by functions, as `jax.lax` has it: Python's own `if`, `while` and `for`.
 
 What was run is on the graph, so it can be differentiated any number of times. Above `asarray`.
 """

@@ -1,4 +1,4 @@
-"""Ops that users define: `custom_op` by rules for arrays, `custom_vjp` by functions of tensors.
+"""Define ops of users: `custom_op` by rules for arrays, `custom_vjp` by functions of tensors.
 
 Every gradient that such a rule returns is checked: no test has seen it. Above the registry.
 """
@@ -175,7 +175,7 @@ def _checked(forward: Rule, *, smooth: bool) -> Rule:
 
 
 class _Derivative:
-    """The derivative rule of a custom op, with its gradients checked."""
+    """Call the derivative rule of a custom op, and check its gradients."""
 
     def __init__(self, name: str, vjp: Rule | tuple[Rule | None, ...]) -> None:
         self.name, self.vjp = name, vjp

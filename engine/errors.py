@@ -1,4 +1,4 @@
-"""Error messages: the op, the scope, the shapes given, what is wrong, and the likely fix.
+"""Write error messages: the op, the scope, the shapes given, what is wrong, and the likely fix.
 
 Checks cost time on every call, so `apply` lets the array library find the fault and comes here
 only then; the class of the error stays NumPy's. Below `apply`.
@@ -19,11 +19,11 @@ __all__ = ["ImpureStepError", "NotRecordableError", "RecurrenceWarning", "explai
 
 
 class ImpureStepError(ValueError):
-    """A step of a recurrence is another when it is called again, so one record is not all steps."""
+    """Report a step that is another when it is called again, so one record is not all steps."""
 
 
 class RecurrenceWarning(UserWarning):
-    """A recurrence that could be fast runs step by step.
+    """Warn that a recurrence that could be fast runs step by step.
 
     >>> import warnings
     >>> warnings.simplefilter("ignore", engine.RecurrenceWarning)

@@ -1,4 +1,4 @@
-"""A read-only view of everything that some outputs were computed from.
+"""Give a read-only view of everything that some outputs were computed from.
 
 Queries by dynamic programming over topological order; nothing here recurses or enumerates paths.
 Above the record of nodes, its text form and what is read off it; `viz` draws a graph.
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Graph(GraphBase):
-    """Nodes in topological order, and the tensors that hold their values.
+    """Keep nodes in topological order, and the tensors that hold their values.
 
     Make one with `Graph.of(*outputs)`. Tensors and nodes both serve as arguments.
 

@@ -1,4 +1,4 @@
-"""The nodes that some outputs were computed from, in order, and their canonical text form.
+"""Order the nodes that some outputs were computed from, and write their canonical text form.
 
 The text has a line a node, numbered in topological order, and nothing that differs between runs: no
 addresses, no global ids, no hash order. Above tensors, below `reading/` and `graph.py`, which
@@ -17,7 +17,7 @@ Edge = tuple[Node, Node, int]
 
 
 class GraphBase:
-    """Nodes in topological order, and the tensors that hold their values."""
+    """Keep nodes in topological order, and the tensors that hold their values."""
 
     def __init__(self, outputs: tuple[Tensor, ...], tensors: dict[Node, Tensor]) -> None:
         self._outputs = tuple((out, out.node) for out in outputs)

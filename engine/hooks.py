@@ -1,4 +1,4 @@
-"""Hooks on gradients: functions that see, and may replace, the whole gradient of a tensor.
+"""Keep hooks on gradients: functions that see, and may replace, the whole gradient of a tensor.
 
 A tensor holds its own hooks, so they go when it goes. The backward pass asks `HOOKED` alone, which
 is empty where there are none. Below tensors.
@@ -17,7 +17,7 @@ number_of = count().__next__
 
 
 class Hooks(dict[int, Hook]):
-    """The hooks of one tensor, in the order in which they were registered."""
+    """Hold the hooks of one tensor, in the order in which they were registered."""
 
     __slots__ = ("__weakref__",)
 
@@ -27,7 +27,7 @@ HOOKED: "WeakValueDictionary[int, Hooks]" = WeakValueDictionary()
 
 
 class Handle:
-    """One registered hook: `remove()` takes it off. Keeps neither the hook nor the tensor alive."""
+    """Remove one registered hook by `remove()`. Keeps neither the hook nor the tensor alive."""
 
     __slots__ = ("_hooks", "_node", "_number")
 

@@ -52,7 +52,7 @@ INSTEAD = {
 
 
 class Size(int):
-    """The number of elements of a tensor, which says what to write where it is called."""
+    """Give the number of elements of a tensor, and say what to write where it is called."""
 
     def __call__(self, *axes: int) -> NoReturn:
         """Raise TypeError: ``x.size(0)`` is PyTorch's."""

@@ -14,7 +14,7 @@ from engine.state import Pull, current
 
 
 class Recording:
-    """Computes shapes and dtypes and no numbers, while the step of a recurrence is recorded."""
+    """Compute shapes and dtypes and no numbers, while the step of a recurrence is recorded."""
 
     def compute(self, op: Op, run: "partial[Any]") -> AbstractArray:
         """Return an array without numbers, of the shape and dtype that the op gives."""

@@ -1,4 +1,4 @@
-"""Linear algebra: the extension of the array API standard, version 2024.12, and `expm`.
+"""Offer linear algebra: the extension of the array API standard, version 2024.12, and `expm`.
 
 Every function takes batches of matrices (..., M, N) in front and can be differentiated to any
 order. Those that the standard defines for floats alone raise TypeError for other dtypes; matrices

@@ -1,4 +1,4 @@
-"""The methods of tensors as type checkers see them, and what to write for names that are none.
+"""Declare the methods of tensors to type checkers, and say what to write for names that are none.
 
 `operators.py` installs the methods: operators, and functions of one tensor that `registry.method`
 marks. Beside `tensor.py`, of which this is a part.

@@ -1,4 +1,4 @@
-"""A node of the graph: one application of one op. Immutable, born after its inputs.
+"""Hold a node of the graph: one application of one op. Immutable, born after its inputs.
 
 Above scopes; tensors hold nodes, and a node holds its input tensors, never its output, so there
 are no reference cycles and a dropped result frees its whole graph.
@@ -20,7 +20,7 @@ NO_ATTRS: Mapping[str, Any] = MappingProxyType({})
 
 
 class _Changes:
-    """What is known of all changes of tensors: nodes after the last one see tensors as they are."""
+    """Hold what is known of changes of tensors: nodes after the last see tensors as they are."""
 
     __slots__ = ("epoch", "last")
 
@@ -33,7 +33,7 @@ changes = _Changes()
 
 
 class Value(Protocol):
-    """A tensor, as far as nodes, hooks and earlier versions know it; see `Tensor`."""
+    """Declare what nodes, hooks and earlier versions know of a tensor; see `Tensor`."""
 
     requires_grad: bool
     _data: Array
@@ -61,7 +61,7 @@ class Value(Protocol):
 
 
 class Node(NamedTuple):
-    """Op, inputs (tensors, or Python numbers as literals), attributes, and where it was made.
+    """Hold op, inputs (tensors, or Python numbers as literals), attributes, and where it was made.
 
     `operands` are the tensors that the op was applied to, `inputs` the same as they were then: a
     tensor that was changed in place since is replaced by its earlier version.

@@ -1,4 +1,4 @@
-"""An op is one record: name, forward rule, derivative rules, example inputs.
+"""Describe an op as one record: name, forward rule, derivative rules, example inputs.
 
 Plain data, below nodes; `registry.py` makes the records and the public functions.
 """
@@ -12,7 +12,7 @@ Rule = Callable[..., Any]
 
 @dataclass(frozen=True, slots=True)
 class Draw:
-    """An example input: numbers of `shape`, uniform in [low, high); integers if `integer`."""
+    """Hold an example input: numbers of `shape`, uniform in [low, high); integers if `integer`."""
 
     shape: tuple[int, ...]
     low: float = -2.0
@@ -22,14 +22,14 @@ class Draw:
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """Inputs (draws, or Python numbers as they are) and attributes that an op can be tried with."""
+    """Hold inputs (draws, or plain Python numbers) and attributes that an op can be tried with."""
 
     inputs: tuple[Any, ...]
     attrs: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Along(NamedTuple):
-    """A position on an axis of an input: ``step * position on `axis` of the result + offset``.
+    """Hold a position on an axis of an input: ``step * position on `axis` of the result + offset``.
 
     Where `axis` is None it is `offset` everywhere.
     """
@@ -40,7 +40,7 @@ class Along(NamedTuple):
 
 
 class Move(NamedTuple):
-    """Where one box of a result comes from: entries `low` to `high` are numbers of input `slot`.
+    """Tell where one box of a result is from: entries `low` to `high` are numbers of input `slot`.
 
     `where` has a position for each axis of the input. Where `flat`, it has them for the first axes
     alone, which the result has too, and the axes after them hold the same numbers in the same
@@ -56,7 +56,7 @@ class Move(NamedTuple):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Op:
-    """One operation.
+    """Describe one operation.
 
     `forward(xp, *inputs, **attributes)` computes with arrays when `xp` is an array library and
     records when `xp` is the engine; so do the derivative rules. `vjp` has a rule per input,

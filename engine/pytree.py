@@ -1,4 +1,4 @@
-"""Pytrees: tensors in any nesting of tuples, lists, dicts, dataclasses and None.
+"""Flatten pytrees: tensors in any nesting of tuples, lists, dicts, dataclasses and None.
 
 A field of a dataclass with ``metadata={"static": True}`` is kept as it is. Below transforms, scan.
 """

@@ -1,4 +1,4 @@
-"""Randomness with names: every draw is keyed by (seed, path, t), so no draw depends on another.
+"""Draw random numbers by name: each is keyed by (seed, path, t), so no draw depends on another.
 
 `uniform` and `normal` are drawn on the host and moved; the keys made here go to the op `chance`,
 which draws where its key is. Both give the same numbers on NumPy and CuPy. Above `asarray`.
@@ -24,7 +24,7 @@ __all__ = ["isolated", "normal", "random_state", "seed", "set_random_state", "un
 
 
 class _Seed:
-    """The state of the randomness: the class itself is that of the process."""
+    """Hold the state of the randomness: the class itself is that of the process."""
 
     value = 0
     births = count()

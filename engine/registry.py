@@ -1,4 +1,4 @@
-"""The registry: `@op(...)` turns a forward rule into an op and its public function, in one place.
+"""Register ops: `@op(...)` turns a forward rule into an op and its public function, in one place.
 
 Above `apply`; the files in `ops/` fill it. Tests, tables and code generators read `REGISTRY`. The
 functions of ops of one and of two tensors have the common case written out: arrays of the host and

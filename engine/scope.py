@@ -1,4 +1,4 @@
-"""A scope says where a node was made: a module path and labels such as layer, direction and t.
+"""Say where a node was made: a module path and labels such as layer, direction and t.
 
 Plain immutable data, below everything; `state.scope` sets the one in force.
 """
@@ -9,7 +9,7 @@ from typing import Any
 
 
 class Scope:
-    """A path (``"lstm.l0"``) and labels (``{"t": 3, "gate": "i"}``).
+    """Hold a path (``"lstm.l0"``) and labels (``{"t": 3, "gate": "i"}``).
 
     >>> engine.Scope("lstm", {"t": 3}).child("l0", {"gate": "i"})
     lstm.l0/t=3/gate=i

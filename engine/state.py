@@ -1,4 +1,4 @@
-"""What each thread has in force: scope, gradient mode, tracing, origin. Every change is undone.
+"""Keep what a thread has in force: scope, gradient mode, tracing, origin. Every change is undone.
 
 Just above the backends; `apply` reads it for each op, the context managers here set it.
 """
@@ -37,7 +37,7 @@ class Interpreter(Protocol):
 
 
 class Draws:
-    """The draws of one step: where its key comes from, its time, and how many there were."""
+    """Count the draws of one step: where its key comes from, its time, and how many there were."""
 
     __slots__ = ("count", "key", "t")
 
@@ -46,7 +46,7 @@ class Draws:
 
 
 class Rows(NamedTuple):
-    """The rows `first` to `first + size` of a batch of `total` rows."""
+    """Hold the rows `first` to `first + size` of a batch of `total` rows."""
 
     first: int
     size: int
@@ -54,7 +54,7 @@ class Rows(NamedTuple):
 
 
 class State:
-    """One thread's settings."""
+    """Hold one thread's settings."""
 
     __slots__ = (
         "deterministic", "draws", "equations", "interpreter", "keys", "origin", "recording",
@@ -89,7 +89,7 @@ def current() -> State:
 
 
 class Settings:
-    """Base of context managers: the given settings hold inside and are put back after.
+    """Set the given settings inside a context and put them back after; the base of such contexts.
 
     Before a function they hold in every call of it, ``@engine.no_grad()``.
     """
@@ -130,7 +130,7 @@ class Settings:
 
 
 class using(Settings):
-    """Context manager: the given settings of ops hold inside and are put back after."""
+    """Set the given settings of ops inside a context and put them back after."""
 
     __slots__ = ()
 

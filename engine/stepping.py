@@ -1,4 +1,4 @@
-"""What each thread has in force for recurrences: set by `scan`, read where a step is different.
+"""Keep what a thread has in force for recurrences: set by `scan`, read where a step is different.
 
 Beside `state.py`, which has what concerns every op. Every change is undone.
 """
@@ -10,7 +10,7 @@ from engine.state import Settings
 
 
 class Stepping:
-    """One thread's settings of recurrences."""
+    """Hold one thread's settings of recurrences."""
 
     __slots__ = ("arguments", "explained", "explicit", "first_recorded", "since", "whole")
 
@@ -37,7 +37,7 @@ def stepping() -> Stepping:
 
 
 class while_stepping(Settings):
-    """Context manager: the given settings of recurrences hold inside and are put back after."""
+    """Set the given settings of recurrences inside a context and put them back after."""
 
     __slots__ = ()
 

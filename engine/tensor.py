@@ -1,4 +1,4 @@
-"""The tensor: an array, and the node that made it. Operators live in `operators.py`.
+"""Hold an array and the node that made it: the tensor. Operators live in `operators.py`.
 
 Above nodes; what computes with tensors is above this.
 """
@@ -31,7 +31,7 @@ else:
 
 @final
 class Tensor(Methods):
-    """An n-dimensional array that remembers how it was computed.
+    """Hold an n-dimensional array that remembers how it was computed.
 
     `data` is the array (NumPy or CuPy), `grad` the gradient that `backward()` accumulated,
     `node` its place in the graph. Make one with `engine.asarray`.

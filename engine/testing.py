@@ -1,4 +1,4 @@
-"""Assertions on graphs, for tests of programs that are built on this engine.
+"""Assert things of graphs, for tests of programs that are built on this engine.
 
 Reached as `engine.testing`. Each AssertionError says what was found. Above graph differences.
 """

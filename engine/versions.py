@@ -1,4 +1,4 @@
-"""Earlier versions of tensors that got other values: what a node has read stays what it reads.
+"""Keep earlier versions of tensors that got other values: what a node has read stays what it reads.
 
 Arrays on the graph are never written to. A tensor that gets another array keeps the one before as
 an earlier version, from which the nodes that read it take their inputs. A version of a leaf is held
@@ -23,7 +23,7 @@ V = TypeVar("V", bound=Value)
 
 
 class Epoch:
-    """The time between two changes of leaves.
+    """Mark the time between two changes of leaves.
 
     Each tensor on the graph holds the epoch of its making, which holds the versions it may read.
     """

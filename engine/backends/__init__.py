@@ -1,4 +1,4 @@
-"""Finds the backend of an array or of a device name, without importing CuPy unasked.
+"""Find the backend of an array or of a device name, without importing CuPy unasked.
 
 Below the whole engine. Nothing outside this folder names an array library.
 """

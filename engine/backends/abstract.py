@@ -1,4 +1,4 @@
-"""Arrays without numbers: the shape, dtype and device of a value, for a step that is recorded.
+"""Make arrays without numbers, with a shape, dtype and device, for a step that is recorded.
 
 To ask one of them for a number raises NotRecordableError. Beside the backends, which it needs only
 to create the constants of a step.
@@ -11,11 +11,11 @@ from engine.backends.base import Array, Backend, DType, Namespace
 
 
 class NotRecordableError(Exception):
-    """Why a step cannot be recorded: what it does depends on numbers, not on shapes alone."""
+    """Report that a step cannot be recorded: it depends on numbers, not on shapes alone."""
 
 
 class AbstractArray:
-    """The shape, dtype and device of an array that has no numbers."""
+    """Hold the shape, dtype and device of an array that has no numbers."""
 
     __slots__ = ("device", "dtype", "shape")
 
@@ -80,7 +80,7 @@ for _name in (*_BINARY, *(f"r{one}" for one in _BINARY), *(f"i{one}" for one in 
 
 
 class _AbstractNamespace(Namespace):
-    """A namespace without functions that can be called: it has no numbers for them."""
+    """Refuse every function of a namespace of arrays: there are no numbers for it."""
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
@@ -89,7 +89,7 @@ class _AbstractNamespace(Namespace):
 
 
 class AbstractBackend(Backend):
-    """The backend of arrays without numbers."""
+    """Make arrays without numbers, as a backend."""
 
     name = "abstract"
     array_type = AbstractArray

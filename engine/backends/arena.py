@@ -1,4 +1,4 @@
-"""The memory of large NumPy arrays, kept between calls by a memory handler of NumPy (NEP 49).
+"""Keep the memory of large NumPy arrays between calls, by a memory handler of NumPy (NEP 49).
 
 The handler is C, `engine/scan/c/arena.c`, which its loader hands to `start`. It is in force
 in each context of a thread that `enter` was called in; an array that it made is freed by it
@@ -19,7 +19,7 @@ SET_HANDLER, GET_HANDLER = 304, 305  # entries of NumPy's table of C functions, 
 
 
 class Arena:
-    """The arena of this process; nothing happens before `start`."""
+    """Manage the arena of this process; nothing happens before `start`."""
 
     def __init__(self) -> None:
         self._library: ctypes.CDLL | None = None
@@ -80,7 +80,7 @@ class Arena:
 
 
 class _Installer:
-    """Puts the handler of a library in force. Raises ValueError where NumPy's table is missing."""
+    """Put the handler of a library in force. Raises ValueError where NumPy's table is missing."""
 
     def __init__(self, library: ctypes.CDLL) -> None:
         pointer = _function("PyCapsule_GetPointer", ctypes.c_void_p, ctypes.py_object,

@@ -15,7 +15,7 @@ STAYING: AbstractContextManager[Any] = nullcontext()
 
 
 class Memory(NamedTuple):
-    """The memory that an array library keeps on one device, in bytes but for the last.
+    """Hold the memory that an array library keeps on one device, in bytes but for the last.
 
     `in_use` is that of arrays, `kept` is free and waits for the next ones. `bound` is the most that
     is kept on the host; on a GPU the most that both have together, 0 for no bound. `mapped` counts
@@ -29,7 +29,7 @@ class Memory(NamedTuple):
 
 
 class Backend(Protocol):
-    """One array library on one kind of device; of itself it has no memory, and one device."""
+    """Declare an array library on a kind of device; of itself it has no memory, and one device."""
 
     name: str
 
@@ -85,7 +85,7 @@ class Backend(Protocol):
 
 
 class Namespace:
-    """Attribute access to `module`, with `extensions` laid over it and every hit remembered."""
+    """Look attributes up in `module`, with `extensions` laid over it and every hit remembered."""
 
     def __init__(self, name: str, module: ModuleType | None = None, **extensions: Any) -> None:
         self.__name__ = name

@@ -1,4 +1,4 @@
-"""CuPy: the CUDA backend. Imported only once a CuPy array or device is asked for."""
+"""Offer CuPy as the CUDA backend. Imported only once a CuPy array or device is asked for."""
 
 from contextlib import AbstractContextManager
 from typing import Any
@@ -45,7 +45,7 @@ def count_nonzero(x: Array, *, axis: Any = None, keepdims: bool = False) -> Arra
 
 
 class CupyBackend:
-    """Arrays in the memory of a CUDA device."""
+    """Hold arrays in the memory of a CUDA device."""
 
     name = "cupy"
     array_type = cp.ndarray

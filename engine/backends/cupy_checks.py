@@ -1,4 +1,4 @@
-"""Checks of numbers on a device: the host sees their answers when it next reads anything.
+"""Check numbers on a device: the host sees the answers when it next reads anything.
 
 A check that waits for its answer stops the host: at every index of an embedding, at every clipped
 gradient. So a check is one kernel, which writes to its slot only where it fails, and the slots
@@ -44,7 +44,7 @@ UNSIGNED = {
 
 
 class Check(NamedTuple):
-    """A slot of a device, the bounds of its numbers, and what makes the error of a wrong one."""
+    """Hold a slot of a device, bounds of its numbers, and what makes the error of a wrong one."""
 
     device: int
     place: int
@@ -54,7 +54,7 @@ class Check(NamedTuple):
 
 
 class Slots:
-    """The slots of one device, and what the host has seen of them."""
+    """Hold the slots of one device, and what the host has seen of them."""
 
     def __init__(self) -> None:
         self.used = 0
@@ -67,7 +67,7 @@ class Slots:
 
 
 class Checks:
-    """The checks of all devices that wait for an answer."""
+    """Keep the checks of all devices that wait for an answer."""
 
     def __init__(self) -> None:
         self._waiting: list[Check] = []

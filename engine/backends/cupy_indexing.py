@@ -1,4 +1,4 @@
-"""Indexing on CuPy, where kernels wrap positions around and write them in any order.
+"""Take and place by index on CuPy, where kernels wrap positions around and write in any order.
 
 Below `cupy.py`, which lists these functions in its namespace.
 """

@@ -1,4 +1,4 @@
-"""Kernels over many arrays on CuPy: launched with their pointers as arguments.
+"""Launch kernels over many arrays on CuPy, with their pointers as arguments.
 
 Below `cupy.py`, which lists these functions in its namespace; the texts are of `multi.py`.
 """

@@ -37,7 +37,7 @@ def token() -> Any:
 
 
 class Sums:
-    """The sum over `size` processes, each with a device; comes back when all have called it.
+    """Sum arrays over `size` processes, each with a device; returns when all have called it.
 
     Raises RuntimeError where they cannot be connected.
     """

@@ -1,4 +1,4 @@
-"""bfloat16: half the memory of float32 with its range. Stored as such, computed in float32.
+"""Store bfloat16, half the memory of float32 with its range, and compute with it in float32.
 
 NumPy has no such dtype; the ml_dtypes package brings it, and CuPy takes it from there. Ops widen
 what they are given and narrow what they give, so that every op has it on every backend.
@@ -14,7 +14,7 @@ FLOATING = "fV"  # the kinds of floating dtypes: V is what bfloat16 says of itse
 
 
 class _Half:
-    """Whether there was any bfloat16 yet: until then no op has to look for it."""
+    """Hold whether there was any bfloat16 yet: until then no op has to look for it."""
 
     any = False
 

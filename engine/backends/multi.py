@@ -1,4 +1,4 @@
-"""Kernels over many arrays at once, in CUDA C++: one launch for all that its arguments hold.
+"""Write kernels over many arrays in CUDA C++: one launch for all that its arguments hold.
 
 Pointers are passed by value, so nothing is gathered and nothing is sent to the device. The backend
 of a device launches them (`xp.multi`); below what writes them.
@@ -22,7 +22,7 @@ INTEGERS = {
 
 
 class Many:
-    """A kernel in which the blocks of row y of the grid work on array y of every column.
+    """Hold a kernel in which the blocks of row y of the grid work on array y of every column.
 
     `columns` and `shared` are parameters such as ``("const float *g",)``: the pointers of each
     array, or numbers that go with it, and what all arrays have in common. In `body` the names of

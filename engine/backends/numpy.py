@@ -1,4 +1,4 @@
-"""NumPy: the host backend, always there. Also the one place that names the dtypes."""
+"""Offer NumPy as the host backend, always there. Also the one place that names the dtypes."""
 
 import contextlib
 import math
@@ -88,7 +88,7 @@ DTYPES = {np.dtype(kind).num: np.dtype(kind) for kind in "?bBhHiIlLqQefd"}
 
 
 class NumpyBackend(Backend):
-    """Arrays in the memory of the host."""
+    """Hold arrays in the memory of the host."""
 
     name = "numpy"
     array_type = np.ndarray

@@ -1,4 +1,4 @@
-"""The precision of float32 products on devices that have tensor cores. Below the backends."""
+"""Set the precision of float32 products on devices with tensor cores. Below the backends."""
 
 from collections.abc import Callable
 

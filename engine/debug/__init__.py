@@ -1,4 +1,4 @@
-"""Debugging: a detector of anomalies and a profiler, both interpreters of ops.
+"""Debug by a detector of anomalies and a profiler, both interpreters of ops.
 
 Above `engine/interpreter.py`.
 """

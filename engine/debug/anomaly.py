@@ -1,4 +1,4 @@
-"""detect_anomaly: the first number that is not finite, with the op and the line of code behind it.
+"""Find by `detect_anomaly` the first number that is not finite, with its op and line of code.
 
 While it is on, an `Anomaly` stands where `apply` and the backward pass look for an interpreter,
 as a profile does, so nothing is paid for it at other times. Below `apply`.
@@ -31,7 +31,7 @@ INSIDE = str(Path(__file__).parent.parent) + os.sep
 
 
 class AnomalyError(FloatingPointError):
-    """A number that is not finite: which op gave it first, in which scope, from which line.
+    """Report a number that is not finite: which op gave it first, in which scope, from which line.
 
     >>> with engine.detect_anomaly():
     ...     engine.log(engine.zeros(2))
@@ -56,7 +56,7 @@ def detect_anomaly() -> "Anomaly":
 
 
 class Anomaly:
-    """Looks at every result and every gradient, and remembers which line made which array."""
+    """Look at every result and every gradient, and remember which line made which array."""
 
     def __init__(self) -> None:
         self._made: dict[int, tuple[ref[Any], str]] = {}  # by the address of the array
@@ -128,7 +128,7 @@ class Anomaly:
 
 
 class _Checked:
-    """The gradients of a backward pass; all that is added to them is looked at."""
+    """Collect the gradients of a backward pass and look at all that is added to them."""
 
     __slots__ = ("_anomaly", "_collected", "_reached", "needed", "recorded", "user")
 

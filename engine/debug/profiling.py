@@ -1,4 +1,4 @@
-"""What a block costs: wall time and bytes by op and by scope, forward and backward apart.
+"""Measure a block: wall time and bytes by op and by scope, forward and backward apart.
 
 While a profile is active in a thread it stands where `apply` and the backward pass look for an
 interpreter, so nothing is paid for it at other times. Above devices and executors of recurrences.
@@ -24,7 +24,7 @@ from engine.tensor import Tensor
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """How often something ran, the seconds that it took, and the bytes of its results."""
+    """Hold how often something ran, the seconds that it took, and the bytes of its results."""
 
     calls: int = 0
     seconds: float = 0.0
@@ -38,7 +38,7 @@ class Cost:
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """The cost of the forward rules and of the gradients of one op, or in one scope."""
+    """Hold the cost of the forward rules and of the gradients of one op, or in one scope."""
 
     forward: Cost = Cost()
     backward: Cost = Cost()
@@ -50,7 +50,7 @@ class Spent:
 
 
 class Profile:
-    """The costs of what ran inside ``with``; make one with `engine.profile`.
+    """Record the costs of what ran inside ``with``; make one with `engine.profile`.
 
     >>> with engine.profile() as costs:
     ...     y = engine.exp(engine.ones(2)) * 3
@@ -183,7 +183,7 @@ def _grouped(costs: Iterable[tuple[str, bool, Cost]]) -> dict[str, Spent]:
 
 
 class _Counted:
-    """The gradients of a backward pass, with the bytes of all that was added to them."""
+    """Collect the gradients of a backward pass, with the bytes of all that is added to them."""
 
     __slots__ = ("_collected", "_pieces", "_profile", "bytes", "needed", "recorded")
 

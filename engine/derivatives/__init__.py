@@ -1,4 +1,4 @@
-"""What derivatives are made of, and what is made of derivatives.
+"""Hold the parts that derivatives are made of, and the functions that are made of derivatives.
 
 In reading order: `seeds.py` starts a pass, `multi_output.py` and `accumulation.py` hold gradients
 under way and `reachability.py` walks the graph, for `engine/backward.py`; `transforms.py` and

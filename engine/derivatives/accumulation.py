@@ -1,4 +1,4 @@
-"""The gradients of a backward pass: sums of parts, pieces that wait to be placed, and `.grad`.
+"""Sum the gradients of a backward pass: from parts and pieces that wait to be placed, into `.grad`.
 
 Below the backward pass, above the ops.
 """
@@ -98,7 +98,7 @@ def placed(xp: Any, parts: list[Any], like: Any) -> Any:
 
 
 class Gradients:
-    """The gradients under way, by node id: dense sums, and pieces that wait to be placed."""
+    """Hold the gradients under way, by node id: dense sums, and pieces that wait to be placed."""
 
     __slots__ = ("dense", "needed", "own", "pieces", "recorded")
 

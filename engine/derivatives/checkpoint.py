@@ -1,4 +1,4 @@
-"""checkpoint: a function of which only inputs and outputs stay on the graph until the way back.
+"""Keep by `checkpoint` only inputs and outputs of a function on the graph until the way back.
 
 The backward pass runs it again and goes through the graph that this makes as if it had always been
 there. Source: Chen et al., Training deep nets with sublinear memory cost, 2016. Above recurrences.
@@ -58,7 +58,7 @@ def checkpoint(f: Callable[P, R]) -> Callable[P, R]:
 
 
 class _Run:
-    """One call of a checkpointed function: what it takes to make the same call again."""
+    """Hold one call of a checkpointed function: what it takes to make the same call again."""
 
     def __init__(self, f: Callable[..., Any]) -> None:
         state = current()
@@ -217,7 +217,7 @@ CHECKPOINT = Op("checkpoint", _forward, _vjp)
 
 
 class _Chance:
-    """The randomness of one run, noted so that a second run draws the same."""
+    """Note the randomness of one run, so that a second run draws the same."""
 
     def __init__(self) -> None:
         self.seed = random.value()

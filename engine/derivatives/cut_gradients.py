@@ -1,4 +1,4 @@
-"""Gradients in which some uses pass nothing back: truncation without another forward pass.
+"""Compute gradients in which some uses pass nothing back: truncation without a second forward pass.
 
 Above the backward pass; `viz` measures with it what a truncation loses.
 """
@@ -41,7 +41,7 @@ def cut_gradients(
 
 
 class Pass(NamedTuple):
-    """One backward pass of several: what it starts from, the uses that pass nothing, the seeds."""
+    """Describe one backward pass of several: its outputs, the uses that pass nothing, the seeds."""
 
     outputs: Sequence[Tensor]
     cut: Cut
@@ -49,7 +49,7 @@ class Pass(NamedTuple):
 
 
 class CutSums(NamedTuple):
-    """What several cut backward passes add up to, as arrays.
+    """Hold the sums of several cut backward passes, as arrays.
 
     `nodes` has the gradient of every node, `uses` what each joint use of a node adds to it, and
     `refused` what each joint use would have added, had it not been cut. A value with several

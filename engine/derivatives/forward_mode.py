@@ -1,4 +1,4 @@
-"""Forward mode: derivatives along a direction, whole Jacobians, products with a Hessian.
+"""Differentiate in forward mode: along a direction, whole Jacobians, products with a Hessian.
 
 A pullback is linear in the gradient that it is given, so differentiating it once more, by that
 gradient, gives the derivative along a direction: exact, for everything that can be recorded, with

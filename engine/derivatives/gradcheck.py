@@ -1,4 +1,4 @@
-"""gradcheck: derivatives against finite differences in float64. Above the transforms."""
+"""Check derivatives against finite differences in float64: `gradcheck`. Above the transforms."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -14,7 +14,7 @@ from engine.tensor import Tensor
 
 
 class GradientError(AssertionError):
-    """A derivative does not agree with finite differences.
+    """Report a derivative that does not agree with finite differences.
 
     >>> cube = engine.custom_vjp(lambda x: x * x * x, lambda g, out, x: g * x)
     >>> engine.gradcheck(cube, (engine.asarray(2.0, dtype="float64"),))

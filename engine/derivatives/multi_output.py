@@ -1,4 +1,4 @@
-"""Several arrays as the value of one node, for ops with more than one result.
+"""Pack several arrays as the value of one node, for ops with more than one result.
 
 `output` nodes take one array each out of it; their gradients come back as the parts of one
 gradient. Below the backward pass.
@@ -10,7 +10,7 @@ from engine.backends import HOST, NAMESPACES, Array, DType
 
 
 class MultiOutput(tuple[Array, ...]):
-    """Arrays, and with `saved` all that the backward pass of their node needs.
+    """Hold arrays, and with `saved` all that the backward pass of their node needs.
 
     `past` are further arrays that are no results, but that derivatives may be taken of.
     """

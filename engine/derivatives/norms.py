@@ -1,6 +1,6 @@
-"""Norms of gradients, exact: of every node, and of every use of a node. Above the backward pass.
+"""Compute norms of gradients, exact: of every node, and of every use of a node.
 
-This is what pictures of gradients show, and what clipping measures.
+Pictures of gradients show them, and clipping measures them. Above the backward pass.
 """
 
 import math
@@ -52,7 +52,7 @@ def norms(values: Iterable[Array | Tensor]) -> list[float]:
 
 
 class Norms(Generic[Key]):
-    """Norms that are asked for one by one: arrays on a device wait and are read together."""
+    """Collect norms asked for one by one: arrays on a device wait and are read together."""
 
     def __init__(self) -> None:
         self._known: dict[Key, float] = {}

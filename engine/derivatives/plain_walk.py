@@ -1,4 +1,4 @@
-"""The backward pass where nothing looks on: no hooks, no observers, nothing recorded, no bfloat16.
+"""Run the backward pass where nothing looks on: no hooks or observers, no record, no bfloat16.
 
 It finds its way while it goes: a heap of the tensors that a gradient has come to takes the place of
 a list of all that can be reached, and the rules of one and of two inputs are called from here. The

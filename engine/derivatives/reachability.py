@@ -1,4 +1,4 @@
-"""Which tensors a backward pass comes to, and in which order. No walk here recurses.
+"""Find which tensors a backward pass comes to, and in which order. No walk here recurses.
 
 Below the backward pass, above tensors.
 """

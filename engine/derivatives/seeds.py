@@ -1,4 +1,4 @@
-"""Gradients of outputs to start a backward pass from, and gradients that hooks bring: as tensors.
+"""Make tensors of gradients: those that a backward pass starts from, and those that hooks bring.
 
 Below the backward pass.
 """

@@ -1,4 +1,4 @@
-"""Functions of functions: grad, value_and_grad, vjp. Above the backward pass."""
+"""Transform functions: grad, value_and_grad, vjp. Above the backward pass."""
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial

@@ -1,4 +1,4 @@
-"""`asarray` as users have it, casts, promotion, and what the standard says of dtypes.
+"""Convert by `asarray` as users have it, cast, promote, and tell what the standard says of dtypes.
 
 Anything becomes a tensor, and a tensor of another dtype keeps its gradient. Above the ops;
 `apply.asarray` makes leaves.
@@ -138,7 +138,7 @@ def isdtype(dtype: DType, kind: Any) -> bool:
 
 @dataclass(frozen=True)
 class FloatInfo:
-    """The limits of a floating dtype, as Python floats."""
+    """Hold the limits of a floating dtype, as Python floats."""
 
     bits: int
     eps: float
@@ -150,7 +150,7 @@ class FloatInfo:
 
 @dataclass(frozen=True)
 class IntegerInfo:
-    """The limits of an integer dtype."""
+    """Hold the limits of an integer dtype."""
 
     bits: int
     max: int

@@ -1,4 +1,4 @@
-"""Devices by name: moving tensors, memory, waiting for work, narrow products. Above `asarray`."""
+"""Name devices: moving tensors, memory, waiting for work, narrow products. Above `asarray`."""
 
 from contextlib import AbstractContextManager, ContextDecorator
 from typing import Any

@@ -44,7 +44,7 @@ NAMES = (
 
 
 class ArrayNamespaceInfo:
-    """The answers that the array API standard asks for under ``__array_namespace_info__``."""
+    """Answer what the array API standard asks for under ``__array_namespace_info__``."""
 
     def capabilities(self) -> dict[str, Any]:
         """Return boolean indexing, shapes that depend on data, and NumPy's limit of 64 axes."""

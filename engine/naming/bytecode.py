@@ -1,5 +1,6 @@
-"""Follows the values of a function through its byte code: the variable that each instruction's
-result is stored to, and the place that it takes in the returned tuple.
+"""Follow the values of a function through its byte code, to the variables that they are stored to.
+
+Each instruction's result gets its variable, and the place that it takes in the returned tuple.
 
 The value stack is simulated along every path, so that `u, dt = a, b` gives each side its own
 variable in every version of Python, in any order of the stores. Exception handlers and
@@ -38,7 +39,7 @@ def flow_of(code: CodeType) -> Flow:
 
 
 class _Simulation:
-    """Runs the stack effects of a function to a fixed point."""
+    """Run the stack effects of a function to a fixed point."""
 
     def __init__(self, code: CodeType) -> None:
         self.instructions = [one for one in dis.get_instructions(code) if one.opname != "CACHE"]

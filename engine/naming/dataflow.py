@@ -1,4 +1,4 @@
-"""Holds what is known of a function's values while its byte code is followed, by `bytecode.py`.
+"""Hold what is known of a function's values while its byte code is followed, by `bytecode.py`.
 
 Nothing here knows an instruction.
 """
@@ -10,12 +10,12 @@ NONE: Offsets = frozenset()
 
 
 class UnknownEffectError(Exception):
-    """An instruction that cannot be followed."""
+    """Report an instruction that cannot be followed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """A value on the stack: the instructions that computed it, and those that a variable had."""
+    """Hold a value on the stack: the instructions that made it, and those that a variable had."""
 
     made: Offsets = NONE
     held: Offsets = NONE  # computed for a variable that this was read from
@@ -52,7 +52,7 @@ class Value:
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """The stack and the variables before an instruction; `inner` are those of a comprehension."""
+    """Hold stack and variables before an instruction; `inner` are those of a comprehension."""
 
     stack: tuple[Value, ...] = ()
     variables: dict[str, Value] = field(default_factory=dict)
@@ -74,7 +74,7 @@ class Frame:
 
 @dataclass(slots=True)
 class Unpacking:
-    """A value that is taken apart: the variables of its parts by place, and where it came from."""
+    """Hold a value that is taken apart: variables of its parts by place, and its origin."""
 
     count: int
     star: int  # the place of the starred target, -1 for none
@@ -85,7 +85,7 @@ class Unpacking:
 
 @dataclass(slots=True)
 class Flow:
-    """The stores and returns of one function.
+    """Record the stores and returns of one function.
 
     `stores` has the variables that each instruction's value is stored to, by the offset of the
     store, `copies` those that it is stored to when it has been read from another variable. `ends`

@@ -1,4 +1,4 @@
-"""Names each node after the variable that its equation assigns, so a cell needs no annotations.
+"""Name each node after the variable that its equation assigns, so a cell needs no annotations.
 
 While a step function runs on the graph, `apply` asks here which assignment of the step is being
 computed: in ``c = f * c + i * g`` all three nodes belong to ``c``. Read from the compiled
@@ -22,7 +22,7 @@ NAMELESS: Label = ("", "")
 
 
 class Equations:
-    """The assignments of one step function; `states` names the states that it returns.
+    """Read the assignments of one step function; `states` names the states that it returns.
 
     A cell's step returns ``(y, state)``: the variable that is returned in the place of a state
     is labelled as that state, ``m_new`` as m, where all returns that can follow agree; where the
@@ -109,7 +109,7 @@ def _labels(
 
 
 class _Return(NamedTuple):
-    """Return the places of instructions and variables in what one return statement returns.
+    """Hold the places of instructions and variables in what one return statement returns.
 
     An instruction that is in several has the first.
     """

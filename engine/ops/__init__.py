@@ -1,4 +1,4 @@
-"""Every op of the engine, a family a file. Importing this fills the registry.
+"""Gather every op of the engine, a family a file. Importing this fills the registry.
 
 `engine` offers all names in ``__all__`` as its own, `engine.linalg` those of the files of linear
 algebra. An op is made in its file, with its name in ``__all__`` there; a new file is entered here.

@@ -1,4 +1,4 @@
-"""Activation functions. Above the element-wise ops, of which most of these are made."""
+"""Define activation functions. Above the element-wise ops, of which most of these are made."""
 
 import math
 from typing import Any

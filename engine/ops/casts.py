@@ -1,4 +1,4 @@
-"""Changing dtypes, with and without a gradient, and rounding. Above the registry."""
+"""Change dtypes, with and without a gradient, and round. Above the registry."""
 
 from collections.abc import Callable
 from functools import wraps

@@ -1,4 +1,4 @@
-"""Randomness as an op: numbers that are a function of a key and a position, and so reproducible.
+"""Draw numbers by an op: a function of a key and a position, and so reproducible.
 
 `chance` gives the same mask for the same key and time on every backend, step by step or for all
 steps at once, independent of earlier draws; `dropout` takes its key from the step or the scope that

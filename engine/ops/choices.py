@@ -1,4 +1,4 @@
-"""Element-wise choices between numbers: `maximum`, `minimum`, `where`, `clip`.
+"""Choose between numbers, element by element: `maximum`, `minimum`, `where`, `clip`.
 
 NaN is handed on with its gradient, and ties share it. Above `elementwise.py`.
 """

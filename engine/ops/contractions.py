@@ -1,4 +1,4 @@
-"""Sums of products beyond the matrix product: einsum, tensordot, vecdot, outer, kron.
+"""Sum products beyond the matrix product: einsum, tensordot, vecdot, outer, kron.
 
 Sums are brought into the form of one matrix product. Compositions, above `products`.
 """

@@ -1,4 +1,4 @@
-"""Convolution over time and over the plane, as windows side by side and one matrix product.
+"""Convolve over time and over the plane, as windows side by side and one matrix product.
 
 Composed of as many ops as the kernel has taps. Above indexing, products and shaping.
 """

@@ -1,4 +1,4 @@
-"""Tensors from nothing: zeros, ones, full, arange and their like. Above `asarray`."""
+"""Create tensors from nothing: zeros, ones, full, arange and their like. Above `asarray`."""
 
 from numbers import Integral
 from typing import Any

@@ -1,4 +1,4 @@
-"""Connectionist temporal classification: the loss of a sequence of labels without times.
+"""Compute connectionist temporal classification: the loss of a sequence of labels without times.
 
 All ways to lay S labels over T frames form a lattice of 2S + 1 states (a blank, a label, a blank,
 ...). One op sums over its paths, for all rows at once; the rest is composed of ops. Source: Graves

@@ -1,4 +1,4 @@
-"""Running sums and products along an axis, and the product of an axis. Above the registry.
+"""Accumulate sums and products along an axis, and multiply over an axis. Above the registry.
 
 The derivatives of products never divide, so zeros among the factors are no exception: they are
 made of products of all the others, in log2(n) rounds of doubling.

@@ -1,4 +1,4 @@
-"""Matrices as products of simpler ones: eigenvalues and vectors, singular values.
+"""Write matrices as products of simpler ones: eigenvalues and vectors, singular values.
 
 The functions that users call are in `engine.linalg`. What gives several arrays is one node that
 holds them packed, so that no decomposition is computed twice and every derivative is recorded.
@@ -37,7 +37,7 @@ __all__ = ["EighResult", "SVDResult", "eigh", "eigvalsh", "svd", "svdvals"]
 
 
 class EighResult(NamedTuple):
-    """Eigenvalues (..., M), the least first, and eigenvectors as columns (..., M, M)."""
+    """Hold eigenvalues (..., M), the least first, and eigenvectors as columns (..., M, M)."""
 
     eigenvalues: Tensor
     eigenvectors: Tensor
@@ -178,7 +178,7 @@ def eigvalsh(xp: Any, x: Any, /) -> Any:
 
 
 class SVDResult(NamedTuple):
-    """Left vectors as columns of U, singular values S, right vectors as rows of Vh."""
+    """Hold left vectors as columns of U, singular values S, right vectors as rows of Vh."""
 
     U: Tensor
     S: Tensor

@@ -1,4 +1,4 @@
-"""Determinants and their derivatives, which singular matrices have too.
+"""Compute determinants and their derivatives, which singular matrices have too.
 
 The functions that users call are in `engine.linalg`. A determinant is a polynomial: its first
 derivative are the cofactors, its second sums of minors. Where a matrix is regular they are written
@@ -152,7 +152,7 @@ DET: Op = det.op  # type: ignore[attr-defined]
 
 
 class SlogdetResult(NamedTuple):
-    """The sign of each determinant, and the logarithm of its size."""
+    """Hold the sign of each determinant, and the logarithm of its size."""
 
     sign: Tensor
     logabsdet: Tensor

@@ -1,4 +1,4 @@
-"""Triangles and diagonals of the last two axes, or of others. Above `rearranging`."""
+"""Take triangles and diagonals of the last two axes, or of others. Above `rearranging`."""
 
 from engine.checks import whole
 from engine.ops.choices import where

@@ -1,4 +1,4 @@
-"""Element-wise ops and their derivatives: arithmetic, and what is asked of complex numbers.
+"""Compute element by element, with derivatives: arithmetic, and questions to complex numbers.
 
 The backward pass sums a gradient over the axes along which an input was broadcast, so that no
 rule here needs to. Above the registry.

@@ -1,4 +1,4 @@
-"""Exponentials, logarithms and the square root. Above the registry."""
+"""Compute exponentials, logarithms and the square root. Above the registry."""
 
 import math
 from typing import Any

@@ -1,4 +1,4 @@
-"""Indexing and its adjoint: `getitem` takes positions out, `place` puts pieces back in.
+"""Take by index, and its adjoint: `getitem` takes positions out, `place` puts pieces back in.
 
 All else that indexes (take, embedding, take_along_axis, scatter_add) is written with these two.
 The backward pass collects the pieces of one tensor and places them together, once, so that
@@ -31,7 +31,7 @@ __all__ = ["add_at", "embedding", "put_along_axis", "scatter_add", "take", "take
 
 
 class Piece(NamedTuple):
-    """A gradient of part of a tensor: ``tensor[key]`` with `arrays` in the slots of the key."""
+    """Hold the gradient of a part: ``tensor[key]`` with `arrays` in the slots of the key."""
 
     g: Any
     key: Key

@@ -1,4 +1,4 @@
-"""Index expressions as templates with slots for arrays, and the same with a time axis in front.
+"""Write index expressions as templates with slots for arrays, also with a time axis in front.
 
 Below `indexing.py`.
 """
@@ -17,7 +17,7 @@ from engine.tensor import Tensor
 
 
 class Slot(NamedTuple):
-    """Where in an index expression the array number `position` of the inputs goes.
+    """Mark where in an index expression the array number `position` of the inputs goes.
 
     It goes there with `gap` axes of size 1 after its first.
     """
@@ -30,7 +30,7 @@ class Slot(NamedTuple):
 
 
 class Range(NamedTuple):
-    """Positions of an axis, ``range(start, stop, step)``, and `behind` axes of size 1."""
+    """Hold positions of an axis, ``range(start, stop, step)``, and `behind` axes of size 1."""
 
     start: int
     stop: int

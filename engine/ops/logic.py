@@ -1,4 +1,4 @@
-"""Comparisons and logic, element by element: ops without derivatives. Above the registry."""
+"""Compare and combine by logic, element by element: ops without derivatives. Above the registry."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Losses of pairs, an input and a target of one shape, by element, and what all losses share.
+"""Compute losses of an input and a target of one shape, by element, and share what all losses need.
 
 Shared is what their inputs must be, and how their terms become one number. Composed of the ops.
 """

@@ -1,4 +1,4 @@
-"""Losses over classes: `cross_entropy` on logits, `nll_loss` on log-probabilities.
+"""Compute losses over classes: `cross_entropy` on logits, `nll_loss` on log-probabilities.
 
 Composed of the ops, of which one is made here. Above `loss_pairs.py` and indexing.
 """

@@ -1,4 +1,4 @@
-"""What the ops of linear algebra share: what they take, and ways to write rules for them.
+"""Share among the ops of linear algebra what they take, and ways to write rules for them.
 
 Their functions are the array library's own, in `xp.linalg`. Above the registry.
 """

@@ -1,4 +1,4 @@
-"""Powers and the exponential of square matrices. Above `solving.py`."""
+"""Compute powers and the exponential of square matrices. Above `solving.py`."""
 
 import operator
 from typing import Any

@@ -1,4 +1,4 @@
-"""Where ops of layout take each number from: the rules behind the field `moves` of their records.
+"""Tell where ops of layout take each number from: the rules of the field `moves` of their records.
 
 A compiler reads these to index the input in place of moving it. Below the ops.
 """

@@ -1,4 +1,4 @@
-"""Normalisation over features: `layer_norm`, composed of ops that every executor can run.
+"""Normalise over features: `layer_norm`, composed of ops that every executor can run.
 
 Above the reductions.
 """

@@ -1,4 +1,4 @@
-"""Order statistics: the k-th smallest, the median, and extremes that pass over NaN.
+"""Compute order statistics: the k-th smallest, the median, and extremes that pass over NaN.
 
 Compositions, above sorting.
 """

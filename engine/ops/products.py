@@ -1,4 +1,4 @@
-"""Products of matrices: `matmul` for all ranks, and `linear`, the affine map of a layer.
+"""Multiply matrices: `matmul` for all ranks, and `linear`, the affine map of a layer.
 
 Above the registry.
 """

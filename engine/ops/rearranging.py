@@ -1,4 +1,4 @@
-"""Elements in other places: flip, roll, repeat, tile, pad. Above `shaping` and `indexing`."""
+"""Put elements in other places: flip, roll, repeat, tile, pad. Above `shaping` and `indexing`."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Ops that fold axes away: sum, max, min, their positions, all, any, logsumexp, softmax.
+"""Fold axes away: sum, max, min, their positions, all, any, logsumexp, softmax.
 
 Above the registry.
 """

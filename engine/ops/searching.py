@@ -1,4 +1,4 @@
-"""Where things are: nonzero, searchsorted, sorting, the largest k, unique elements.
+"""Search and sort: nonzero, searchsorted, sorting, the largest k, unique elements.
 
 What depends on values and not on shapes alone gives plain results that are not recorded, and
 cannot stand in the recorded step of a recurrence. Above `indexing`.
@@ -153,7 +153,7 @@ def topk(x: Tensor, k: int, /, *, axis: int = -1, largest: bool = True) -> tuple
 
 
 class UniqueAll(NamedTuple):
-    """The unique values, where each is first, where each element went, and how often it is."""
+    """Hold the unique values, where each is first, where each element went, and how often it is."""
 
     values: Tensor
     indices: Tensor
@@ -162,14 +162,14 @@ class UniqueAll(NamedTuple):
 
 
 class UniqueCounts(NamedTuple):
-    """The unique values and how often each is there."""
+    """Hold the unique values and how often each is there."""
 
     values: Tensor
     counts: Tensor
 
 
 class UniqueInverse(NamedTuple):
-    """The unique values and, for each element, the number of its value."""
+    """Hold the unique values and, for each element, the number of its value."""
 
     values: Tensor
     inverse_indices: Tensor

@@ -1,4 +1,4 @@
-"""Ops that move elements without changing them: reshape, permute, broadcast, join.
+"""Move elements without changing them: reshape, permute, broadcast, join.
 
 Above the registry.
 """

@@ -1,4 +1,4 @@
-"""Systems of linear equations: solve and inverses.
+"""Solve systems of linear equations, and invert matrices.
 
 The functions that users call are in `engine.linalg`. Source of the derivatives where no other is
 named: Giles, An extended collection of matrix derivative results, 2008. Above `matrices.py`.

@@ -1,4 +1,4 @@
-"""Mean, variance, norms. Compositions, above the reductions."""
+"""Compute mean, variance and norms. Compositions, above the reductions."""
 
 import math
 from typing import Any

@@ -1,4 +1,4 @@
-"""Ends of gradients: `stop_gradient`, `detach`; and what rules of several files share.
+"""Stop gradients by `stop_gradient` and `detach`; and share what rules of several files need.
 
 A rule may divide a recorded gradient by a tensor that it has as a factor: the gradient of
 ``norm(x)**2`` by the norm is twice the norm, which is divided by the norm on its way to x. At 0 the

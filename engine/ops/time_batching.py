@@ -1,4 +1,4 @@
-"""Rules that put a time axis in front: what becomes of the attributes of an op (`Op.time_batch`).
+"""Put a time axis in front: what becomes of the attributes of an op (`Op.time_batch`).
 
 A rule gets the attributes, the shapes of the inputs (None for a Python number) and of the result at
 one step, and the number of steps. It raises ValueError where the op cannot be batched with

@@ -1,4 +1,4 @@
-"""Matrices as products with a triangular one: Cholesky and QR.
+"""Write matrices as products with a triangular one: Cholesky and QR.
 
 `engine.linalg` offers them; Q and R are one node, packed. Above `decompositions.py`.
 """
@@ -71,7 +71,7 @@ def cholesky(x: Any, /, *, upper: bool = False) -> Tensor:
 
 
 class QRResult(NamedTuple):
-    """Orthonormal columns Q and upper triangular R."""
+    """Hold orthonormal columns Q and upper triangular R."""
 
     Q: Tensor
     R: Tensor

@@ -1,4 +1,4 @@
-"""Circular and hyperbolic functions and their inverses. Above the registry."""
+"""Compute circular and hyperbolic functions and their inverses. Above the registry."""
 
 import math
 from typing import Any

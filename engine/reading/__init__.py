@@ -1,3 +1,5 @@
-"""Questions to graphs: `differences.py` and `statistics.py` of whole ones, and of a recurrence the
-`variables.py` of its steps and the `jacobians.py` between them.
+"""Answer questions to graphs, whole ones and those of a recurrence.
+
+Of whole ones `differences.py` and `statistics.py`, of a recurrence the `variables.py` of its steps
+and the `jacobians.py` between them.
 """

@@ -1,4 +1,4 @@
-"""Finds the calls of functions that are composed of several ops, such as `layer_norm`, in a graph.
+"""Find the calls of functions that are composed of several ops, such as `layer_norm`, in a graph.
 
 A function is recorded once on a stand-in, and its record is looked for node by node. Equations and
 pictures of cells show the call in the place of its ops. Above the ops and graphs.
@@ -28,7 +28,7 @@ FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
 
 @dataclass(frozen=True, slots=True)
 class Composite:
-    """One call: its name, the node of its argument, and the nodes before its last one."""
+    """Describe one call: its name, the node of its argument, and the nodes before its last one."""
 
     name: str
     source: Node

@@ -18,7 +18,7 @@ Pairs = list[tuple[int, int]]
 
 
 class Signature(NamedTuple):
-    """All that a node is by itself, without its inputs and its place."""
+    """Hold all that a node is by itself, without its inputs and its place."""
 
     op: str
     name: str
@@ -62,7 +62,7 @@ def graph_diff(old: GraphBase, new: GraphBase) -> str:
 
 
 class Matched(NamedTuple):
-    """Which node of one graph is which of another, each in the order of its graph.
+    """Match the nodes of one graph to those of another, each in the order of its graph.
 
     `pairs` are the nodes that both have. `changed` says of those pairs that are not quite the same,
     by the node in the new graph, what is different, a text for each difference.
@@ -87,7 +87,7 @@ def matched(old: GraphBase, new: GraphBase) -> Matched:
 
 
 class _Comparison:
-    """Two graphs, their signatures, and which node of one is which of the other."""
+    """Compare two graphs: their signatures, and which node of one is which of the other."""
 
     def __init__(self, old: GraphBase, new: GraphBase) -> None:
         self.old, self.new = old, new

@@ -1,4 +1,4 @@
-"""Jacobians along a recorded graph: of later tensors by earlier ones, for what lies between.
+"""Compute Jacobians along a graph: of later tensors by earlier ones, for what lies between.
 
 The nodes between are recorded once more from leaves with the values of the earlier tensors, so that
 nothing older is walked, and a state that requires no gradient can be differentiated at. Above the

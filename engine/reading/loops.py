@@ -10,7 +10,7 @@ from engine.tensor import Tensor
 
 
 class Loop(NamedTuple):
-    """A state of a recurrence: where the call was made, its name, and the kind of its group."""
+    """Describe a state of a recurrence: where the call was made, its name, its group's kind."""
 
     path: str
     state: str

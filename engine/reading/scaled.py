@@ -1,4 +1,4 @@
-"""Products of many matrices that neither overflow nor vanish: float64 times a power of two.
+"""Multiply many matrices without overflow or vanishing: float64 times a power of two.
 
 Below `jacobians.py`. Tables and pictures of derivatives through time are made of such products,
 which shrink or grow by a factor a step.

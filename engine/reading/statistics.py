@@ -1,4 +1,4 @@
-"""What a graph amounts to in numbers: nodes, edges, depth, width and bytes, by op, scope and time.
+"""Count a graph in numbers: nodes, edges, depth, width and bytes, by op, scope and time.
 
 Above the executors of recurrences, which have bundles of arrays as values; below `Graph`.
 """
@@ -19,7 +19,7 @@ ROWS = 20  # of a table that is printed
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """How many nodes of one kind there are, and the bytes of their values."""
+    """Hold how many nodes of one kind there are, and the bytes of their values."""
 
     nodes: int
     bytes: int
@@ -27,7 +27,7 @@ class Count:
 
 @dataclass(frozen=True, slots=True)
 class GraphStatistics:
-    """The numbers of a graph, all exact.
+    """Hold the numbers of a graph, all exact.
 
     `depth` is the number of edges on the longest path, `width` the largest number of nodes that
     lie equally deep. `bytes` is what NumPy calls nbytes, by the shape and dtype of each node: a

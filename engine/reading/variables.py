@@ -1,4 +1,4 @@
-"""The states of cells over time, found on a recorded graph by the scopes of its nodes.
+"""Find the states of cells over time on a recorded graph, by the scopes of its nodes.
 
 A step makes a state where the last op with that state's label stands; which step follows which is
 read from the edges, so cells that share a name and windows that run a step twice are told apart.
@@ -22,7 +22,7 @@ Place = tuple[Where, Any]  # and t
 
 @dataclass(frozen=True, slots=True)
 class StateRun:
-    """The states of one cell along one sequence, in the order in which the steps were run.
+    """Hold the states of one cell along one sequence, in the order in which the steps were run.
 
     `names` are its states, h before others; ``after[i]`` has the tensor of each after the step at
     ``times[i]``, `before` those before the first step, None where the graph does not tell them.
@@ -44,7 +44,7 @@ class StateRun:
 
 @dataclass(eq=False, slots=True)
 class _Step:
-    """One step of a cell: the ends of its equations, and its states as the next step reads them."""
+    """Hold one step of a cell: the ends of its equations, and its states as the next reads them."""
 
     place: Place
     rank: int
@@ -77,7 +77,7 @@ def state_runs(x: Tensor | Graph) -> list[StateRun]:
 
 
 class _Finder:
-    """The steps of the cells of a graph, each linked to the next."""
+    """Find the steps of the cells of a graph, each linked to the next."""
 
     def __init__(self, graph: Graph) -> None:
         self.graph = graph

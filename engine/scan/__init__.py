@@ -1,4 +1,4 @@
-"""Recurrences: `scan` runs a step over time, with the best executor that can express it.
+"""Run recurrences: `scan` runs a step over time, with the best executor that can express it.
 
 In reading order: `call.py` holds a call as data, `padding.py` what becomes of rows without a step,
 `body.py` records the step, `program.py` and `reading.py` have it as a program, `rows.py` finds the

@@ -1,4 +1,4 @@
-"""Scans by an associative function of two elements, in a tree of log2(T) levels.
+"""Scan by an associative function of two elements, in a tree of log2(T) levels.
 
 Above `combining.py`, which knows functions that kernels run faster.
 Source: Blelloch, Prefix sums and their applications, 1990; interface of `jax.lax.associative_scan`.

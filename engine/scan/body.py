@@ -1,4 +1,4 @@
-"""Records the step of a recurrence, once, on arrays that have shapes and no numbers.
+"""Record the step of a recurrence, once, on arrays that have shapes and no numbers.
 
 Leaves of the graph are the states, this step's inputs, and invariants such as weights. A step that
 asks for a number raises NotRecordableError here, and the explicit loop runs it. Above `call.py`.
@@ -25,7 +25,7 @@ from engine.tensor import Tensor, leaf_node
 
 @dataclass(frozen=True, eq=False)
 class Body:
-    """One step as data: from `states` and `xs` to `new_states` and `ys`, all flat.
+    """Hold one step as data: from `states` and `xs` to `new_states` and `ys`, all flat.
 
     `key` and `t` are what chance in the step depends on. Nodes of the step have ids from `start`
     on. `groups` are its states in groups that read each other, with the kind of each.

@@ -1,4 +1,4 @@
-"""One call of `scan` as data: what every executor is handed. Below the executors."""
+"""Hold one call of `scan` as data: what every executor is handed. Below the executors."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -24,7 +24,7 @@ Step = Callable[[Any, Any], tuple[Any, Any]]
 
 @dataclass(frozen=True, slots=True)
 class ScanCall:
-    """`step` over `length` steps: flat states and inputs, and how to nest them again.
+    """Describe `step` over `length` steps: flat states and inputs, and how to nest them again.
 
     `mask` (T, B) says which rows have which steps; None: all have all.
     """

@@ -1,4 +1,4 @@
-"""Recurrences that keep only some states and compute the rest again on the way back.
+"""Run recurrences that keep only some states and compute the rest again on the way back.
 
 With segments of sqrt(T) steps memory grows with sqrt(T), for one more forward pass. Source: Chen
 et al., Training deep nets with sublinear memory cost, 2016. Above `recurrence.py`.
@@ -49,7 +49,7 @@ def segment_length(checkpoint: bool | int | str, steps: int, step: int = 0, stat
 
 
 class CheckpointedRecurrence(Recurrence):
-    """A recurrence in segments, each with the programs of the whole."""
+    """Run a recurrence in segments, each with the programs of the whole."""
 
     @property
     def segment(self) -> int:

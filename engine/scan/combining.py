@@ -1,4 +1,4 @@
-"""Functions that combine two elements: called on numbers, recorded on shapes alone, and known ones.
+"""Combine two elements by functions: called on numbers, recorded on shapes alone, and known ones.
 
 What was recorded tells the functions that run faster one element after another. Every node between
 the elements and the result is accounted for: one op on exactly two leaves, or the product and sum
@@ -36,7 +36,7 @@ from engine.tensor import Tensor
 
 
 class Combination:
-    """A function of two elements on flat lists of tensors, with what it returns checked."""
+    """Call a function of two elements on flat lists of tensors, and check what it returns."""
 
     def __init__(
         self, fn: Callable[[Any, Any], Any], rebuild: Rebuild, like: Sequence[Tensor]
@@ -69,7 +69,7 @@ class Combination:
 
 @dataclass(frozen=True)
 class Combined:
-    """A recorded combination: the leaves it was called on, and what came of them."""
+    """Hold a recorded combination: the leaves it was called on, and what came of them."""
 
     earlier: list[Node]
     later: list[Node]
@@ -216,7 +216,7 @@ def _stepped(step: "Step", inputs: list[Tensor], axis: int, *, reverse: bool) ->
 
 
 class Step:
-    """The step of a recurrence, recorded once for each kind of state, and where it begins."""
+    """Hold the step of a recurrence, recorded once for each kind of state, and where it begins."""
 
     def __init__(self, function: Callable[..., Any], *neutral: float) -> None:
         self.__wrapped__, self.neutral = function, neutral

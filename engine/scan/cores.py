@@ -1,4 +1,4 @@
-"""The cores that run a program over time, and which of them is trusted with one.
+"""Declare the cores that run a program over time, and tell which of them is trusted with one.
 
 Compilers have mistakes too: GCC 12 sums masked numbers wrong in loops that it has unrolled. So what
 a compiled core computes is held against the plan, on random numbers; one that gives others is
@@ -18,7 +18,7 @@ from engine.scan.time_batched import Multiply, TimeBatched
 
 
 class Core(Protocol):
-    """A way to run the core of a program, and its large products."""
+    """Declare a way to run the core of a program, and its large products."""
 
     name: str
     library: str  # of the arrays that it takes; empty: any
@@ -53,7 +53,7 @@ class Core(Protocol):
 
 @dataclass(frozen=True)
 class Result:
-    """What a program gives over time: final states, values of every step, sums over time."""
+    """Hold what a program gives over time: final states, values of every step, sums over time."""
 
     finals: list[Array]
     steps: list[Array]

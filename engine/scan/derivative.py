@@ -1,4 +1,4 @@
-"""The derivative of a program is a program: its steps run the other way through time.
+"""Make the derivative of a program a program: its steps run the other way through time.
 
 Recorded by the same rules as any backward pass, so the derivative of a derivative follows, to any
 order. Where rows have no step, what the step computes there is left out by selection, so that not
@@ -30,7 +30,7 @@ SAFE = 0.5  # a number at which derivatives are finite, in the place of a row th
 
 
 class Derivative(NamedTuple):
-    """The backward program of another one, and how the two fit together.
+    """Hold the backward program of another one, and how the two fit together.
 
     `forward` is the program that was differentiated, with what the backward one reads of it as
     further steps: `kept` are the sources that take them. Of its states only those in `states` have
@@ -106,7 +106,7 @@ def _derive(
 
 
 class _Back(ConstantReader):
-    """Reads the nodes of a derivative, back to values of the forward program or to its leaves."""
+    """Read the nodes of a derivative, back to values of the forward program or to its leaves."""
 
     def __init__(
         self, program: Program, made: list[Tensor], seeds: dict[Node, Source], saved: frozenset[int]
@@ -180,7 +180,7 @@ ROWS, END, SHARED = "rows", "end", "shared"
 
 
 class _Guarded(Recording):
-    """Pulls gradients through values, past their rows without a step.
+    """Pull gradients through values, past their rows without a step.
 
     The gradient of such a value is zero there, but zero times infinity is not. So where it is
     summed over rows, into an input that is not used row by row, the rows without a step are taken
@@ -237,7 +237,7 @@ class _Guarded(Recording):
 
 
 class _Ends:
-    """The gradients under way, where what comes to a source is selected by row."""
+    """Collect the gradients under way, where what comes to a source is selected by row."""
 
     def __init__(self, gradients: Any, select: Any) -> None:
         self.needed, self.recorded = gradients.needed, gradients.recorded

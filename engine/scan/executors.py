@@ -1,4 +1,4 @@
-"""`EXECUTORS` is the seam: the first that does not refuse a call runs it, best first.
+"""Choose from `EXECUTORS`, best first: the first that does not refuse a call runs it.
 
 The last takes everything. The others are fused: a whole recurrence as one node, its core run by a
 plan or a kernel. The step is recorded and laid out as a program once for each kind of call; how it
@@ -40,7 +40,7 @@ KINDS: dict[str, type[Recurrence]] = {
 
 
 class Executor(Protocol):
-    """One way to run a recurrence."""
+    """Declare one way to run a recurrence."""
 
     name: str
     library: str  # of the arrays that it takes; empty: any
@@ -53,7 +53,7 @@ class Executor(Protocol):
 
 
 class Fused:
-    """Runs a recurrence with the first of some cores that can; the forward program by the first."""
+    """Run a recurrence with the first of some cores that can; the forward program by the first."""
 
     def __init__(self, *cores: Core) -> None:
         self.cores = cores

@@ -1,4 +1,4 @@
-"""Puts the steps of fused recurrences on the graph, for pictures and for reading, without stacks.
+"""Put the steps of fused recurrences on the graph, for pictures and for reading, without stacks.
 
 A layer stacks its outputs over time and the layer above takes them apart again. For pictures of
 cells neither says anything: what a step reads of a stack comes straight from a step. Above the

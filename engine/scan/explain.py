@@ -1,4 +1,4 @@
-"""Tells how a recurrence runs: which executor, and what it makes of the step.
+"""Tell how a recurrence runs: which executor, and what it makes of the step.
 
 Above the executors.
 """

@@ -1,4 +1,4 @@
-"""The explicit executor: an ordinary loop, every step's nodes on the graph, scoped with `t`."""
+"""Run the explicit executor: an ordinary loop, every step's nodes on the graph, scoped with `t`."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -21,7 +21,7 @@ from engine.tensor import Tensor
 
 
 class Explicit:
-    """Runs any step, one after another."""
+    """Run any step, one after another."""
 
     name = "explicit"
     library = ""
@@ -72,7 +72,7 @@ def run_steps(call: ScanCall, inputs: Sequence[Tensor]) -> list[Tensor]:
 
 
 class Others:
-    """What the rows of a call that have no step are given in the place of their state and input.
+    """Give rows of a call that have no step what takes the place of their state and input.
 
     What they compute is left out by selection, but zero times infinity is no zero. Where no row
     sees another, they are given what some row had at its first step, so that they compute nothing

@@ -1,4 +1,4 @@
-"""The program of a step in which rows without a step are left out by selection. Above `rows.py`."""
+"""Write the program of a step that leaves rows without a step out by selection. Above `rows.py`."""
 
 from dataclasses import replace
 

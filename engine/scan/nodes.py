@@ -1,4 +1,4 @@
-"""Recurrences as nodes of the graph: their values are bundles, `output` nodes take their parts.
+"""Put recurrences on the graph as nodes: their values are bundles, `output` nodes take their parts.
 
 The derivative of such a node is another one, so every order of derivative runs fused. Above
 `recurrence.py` and `explicit.py`.

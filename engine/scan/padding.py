@@ -1,4 +1,4 @@
-"""Rows without a step, by selection: they keep their state and their output is zero.
+"""Select rows without a step: they keep their state and their output is zero.
 
 The selection is part of the step that is recorded, so its derivative follows by the rules of the
 ops, and no executor knows of lengths. Below the executors.

@@ -1,4 +1,4 @@
-"""A step as a program to be compiled: plain values in topological order, and their roles.
+"""Describe a step as a program to be compiled: plain values in topological order, and their roles.
 
 A program leads from the carried state and this step's inputs to the new state, to what is wanted at
 every step, and to what is wanted as a sum over all steps. The step of a recurrence is one, and so
@@ -24,7 +24,7 @@ Source = tuple[str, int]
 
 
 class NotFusableError(NotRecordableError):
-    """Why a program cannot be run by one of the fused executors."""
+    """Report a program that cannot be run by one of the fused executors."""
 
 
 def named(value: Any) -> Any:
@@ -57,14 +57,14 @@ def named(value: Any) -> Any:
 
 @dataclass(frozen=True)
 class Literal:
-    """A Python number that stands as an input."""
+    """Hold a Python number that stands as an input."""
 
     value: float | int | bool
 
 
 @dataclass(frozen=True, eq=False)
 class Value:
-    """One value of a step: an op on earlier values (by position), or a leaf with its source."""
+    """Hold a value of a step: an op on earlier values (by position), or a leaf with its source."""
 
     position: int
     op: Op | None
@@ -109,8 +109,10 @@ class Value:
 
 @dataclass(frozen=True, eq=False)
 class Program:
-    """A step as data. `carry` are the positions of the new states, `steps` of what is wanted at
-    every step, `totals` of what is wanted as a sum over all steps.
+    """Hold a step as data.
+
+    `carry` are the positions of the new states, `steps` of what is wanted at every step, `totals`
+    of what is wanted as a sum over all steps.
 
     Besides the carried states, ``("carry", i)``, its leaves are the sources `per_step`, which have
     a value a step, and `fixed`, which are the same at every step. Of the sources in `rowed` the

@@ -1,4 +1,4 @@
-"""Records a step a second time and refuses one that is then another: it has effects or chance.
+"""Record a step a second time and refuse one that is then another: it has effects or chance.
 
 A counter, a list that grows, a draw of `random` or NumPy have one value in a recorded step and
 another at every step of the loop. Above `body.py` and `reading.py`, below `recorded.py`.
@@ -121,7 +121,7 @@ class _Leaf(NamedTuple):
 
 
 class _Leaves(Reader):
-    """A recorded step as values back to tensors that it captures and constants that it makes."""
+    """Read a recorded step back to tensors that it captures and constants that it makes."""
 
     def __init__(self, body: Body) -> None:
         given = (*body.states, *body.xs, body.key, body.t)

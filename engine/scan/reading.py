@@ -1,4 +1,4 @@
-"""Reads recorded graphs into programs, and lays programs out as graphs again.
+"""Read recorded graphs into programs, and lay programs out as graphs again.
 
 Both directions are needed: a derivative is taken of a graph, and all else reads programs. What is
 the same at every step leaves the scan: it is an input of the program, computed once a call. Above
@@ -23,7 +23,7 @@ from engine.tensor import Tensor
 
 
 class Reader:
-    """Reads recorded nodes into values, back to the nodes with known sources.
+    """Read recorded nodes into values, back to the nodes with known sources.
 
     `other` is asked for the source of any other node; None: the node is read as an op.
     """
@@ -79,7 +79,7 @@ class Reader:
 
 
 class ConstantReader(Reader):
-    """Reads nodes with constants, made while recording, as other leaves."""
+    """Read nodes with constants, made while recording, as other leaves."""
 
     def __init__(self, known: Mapping[Node, Source], constants: Iterable[Any] = ()) -> None:
         super().__init__(known, self.source)
@@ -100,7 +100,7 @@ class ConstantReader(Reader):
 
 
 class Invariants:
-    """What a recorded step uses that is the same at every step, and how to compute it.
+    """Find what a recorded step uses that is the same at every step, and how to compute it.
 
     `tensors` are the values that the step reads; those that ops of the step made of parameters and
     constants are computed again, by `values`, as ordinary nodes in front of the recurrence.

@@ -1,4 +1,4 @@
-"""The recorded step of a call as a program: recorded once a call, and shared by calls of its kind.
+"""Make a program of the recorded step of a call: once a call, and shared by calls of its kind.
 
 On a device arrays may be stored in half the width: the program is that of float32, and what is
 narrow is widened on its way in and narrowed on its way out, by ops on the graph. Above `body.py`,
@@ -35,7 +35,7 @@ _programs: "OrderedDict[Any, Program]" = OrderedDict()
 
 @dataclass(frozen=True, eq=False)
 class Recorded:
-    """The recorded step of a call: its program, and what of the call it takes."""
+    """Hold the recorded step of a call: its program, and what of the call it takes."""
 
     program: Program
     invariants: Invariants

@@ -1,4 +1,4 @@
-"""A recurrence in the hands of the fused executors: a program run over time, and back again.
+"""Run a recurrence for the fused executors: a program over time, and back again.
 
 Forward recurrences, their derivatives, and the derivatives of those are all of this one kind. Above
 `time_batched.py` and `derivative.py`; `nodes.py` puts recurrences on the graph.
@@ -18,7 +18,7 @@ from engine.tensor import Tensor
 
 
 class Recurrence:
-    """A program with its arguments: run forward now, and backward when it is asked for.
+    """Run a program with its arguments: forward now, and backward when it is asked for.
 
     Its inputs are the initial states, an array (T, ...) for each source of the program that varies,
     and one for each that is fixed. Its value is a bundle: final states, steps, totals; with the

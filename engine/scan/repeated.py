@@ -1,4 +1,4 @@
-"""Calls like one before: what was found out once for a step function and kinds of arguments.
+"""Run calls like one before, by what was found out once for a step function and its arguments.
 
 A step that promises to compute the same has a memo. In it stands how a call of one kind is run: a
 recurrence, all but its arrays; or, of a single step of which no gradient is asked, one call of C

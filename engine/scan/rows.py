@@ -1,4 +1,4 @@
-"""Follows the rows of the batch through a program: which axis of each value they are on.
+"""Follow the rows of the batch through a program: which axis of each value they are on.
 
 A value has rows where each row of it depends on the same row of the sources alone, on an axis that
 is known. This is what a kernel must prove before it shares the rows among threads, and what makes

@@ -1,4 +1,4 @@
-"""Everything of a program that is outside of its core, for all steps at once.
+"""Compute everything of a program that is outside of its core, for all steps at once.
 
 Time is a leading axis: ``x_t W`` becomes one product over T B rows, and a sum over time of
 ``d_t^T h_t`` one product too. How an op is batched stands in its record; one that cannot be is
@@ -20,7 +20,7 @@ LARGE = 1 << 25  # numbers of one value over all steps from which its sum is tak
 
 
 class TimeBatched:
-    """The arrays of a program's values: as they are where fixed, (T, ...) where they vary."""
+    """Hold the arrays of a program's values: as they are where fixed, (T, ...) where they vary."""
 
     def __init__(
         self, program: Program, xp: Any, sources: Mapping[Source, Array], steps: int,

@@ -1,4 +1,4 @@
-"""Recurrences that are affine in their states: found in the recorded step, and run in other ways.
+"""Find in the recorded step recurrences affine in their states, and run them in other ways.
 
 In reading order: `forms.py` has a value as coefficients times states plus a rest, `rules.py` what
 each op makes of forms, `outer.py` finds outer products in what is added, `kinds.py` says what kind

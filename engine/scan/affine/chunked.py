@@ -1,4 +1,4 @@
-"""Recurrences with matrix memories, which are run in chunks of steps. Above `split.py`."""
+"""Run recurrences with matrix memories in chunks of steps. Above `split.py`."""
 
 from math import prod
 from typing import Any
@@ -12,7 +12,7 @@ from engine.tensor import Tensor
 
 
 class ChunkedRecurrence(StagedRecurrence):
-    """Runs the memories of a recurrence in chunks of steps."""
+    """Run the memories of a recurrence in chunks of steps."""
 
     def stages(self) -> Split:
         """Return the stages of the program."""
@@ -49,7 +49,7 @@ class ChunkedRecurrence(StagedRecurrence):
 
 
 class _Layout:
-    """Lays the arguments of a memory of any rank out as (T, M, K) and (T, M, V), and back."""
+    """Lay the arguments of a memory of any rank out as (T, M, K) and (T, M, V), and back."""
 
     def __init__(self, shape: tuple[int, ...], matrix: Matrix, steps: int) -> None:
         self.shape, self.steps = shape, steps

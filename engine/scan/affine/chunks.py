@@ -1,4 +1,4 @@
-"""A matrix memory over time in chunks of steps: products of matrices in the place of steps.
+"""Run a matrix memory over time in chunks of steps: products of matrices in the place of steps.
 
 The state S (M, K, V) of M independent memories changes by
 
@@ -40,7 +40,7 @@ Scan = Callable[[Any, Any, Any], tuple[Any, Any]]  # of a step, the initial stat
 
 
 class Memory(NamedTuple):
-    """The arguments of a memory over time: T steps of M memories of K keys and V values.
+    """Hold the arguments of a memory over time: T steps of M memories of K keys and V values.
 
     `decay` (T, M, 1) or (T, M, K), or a number; `outer` pairs k (T, M, K), v (T, M, V); `rank_one`
     None or u, w (T, M, K); `reads` q (T, M, K) and whether the state after the step is read.
@@ -106,7 +106,7 @@ def chunk_length(memory: Memory, keys: int) -> int:
 
 
 class Cut:
-    """Cuts (T, M, ...) into chunks (N, C, M, ...), the last filled up, and joins them again."""
+    """Cut (T, M, ...) into chunks (N, C, M, ...), the last filled up, and join them again."""
 
     def __init__(self, steps: int, length: int, reverse: bool) -> None:
         self.steps, self.length, self.reverse = steps, length, reverse

@@ -1,4 +1,4 @@
-"""Values of a step as affine functions of states: sums of coefficients times states, plus a rest.
+"""Write values of a step as affine functions of states: coefficients times states, plus a rest.
 
 A coefficient is a recorded tensor, made by the ops of the step on what does not depend on the
 states. So a form is found, proved and computed by the same rules. Above `program.py`; the rules are
@@ -20,12 +20,12 @@ Base = tuple[str, int]  # ("before", i) or ("after", i): state i before or after
 
 
 class NotAffineError(NotFusableError):
-    """Why a value is not an affine function of states that is known entry by entry."""
+    """Report a value that is no affine function of states that is known entry by entry."""
 
 
 @dataclass(frozen=True, eq=False)
 class Term:
-    """``coefficient * state``, or ``coefficient * sum(weight * state)`` over one axis of the state.
+    """Hold ``coefficient * state``, or ``coefficient * sum(weight * state)`` over an axis of state.
 
     `axes` has, for each axis of the state, the axis of the value on which it lies, ANY for one of
     size 1, None for the one that is summed over. The coefficient broadcasts against the value, the
@@ -45,7 +45,7 @@ class Term:
 
 @dataclass(frozen=True, eq=False)
 class Form:
-    """A value of `shape` as the sum of its terms and an offset that depends on no state."""
+    """Hold a value of `shape` as the sum of its terms and an offset that depends on no state."""
 
     shape: Shape
     terms: tuple[Term, ...]

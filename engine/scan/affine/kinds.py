@@ -36,14 +36,14 @@ MEANING = {
 
 
 class Axes(NamedTuple):
-    """The two axes of a matrix state: the one that is summed over, and the one that is kept."""
+    """Name the two axes of a matrix state: one that is summed over, and one that is kept."""
 
     folded: int
     kept: int
 
 
 class Group(NamedTuple):
-    """States that lead to each other, by number.
+    """Group states that lead to each other, by number.
 
     Without a `loop` it is one state that no step feeds back: a shift of something that can be known
     for all steps at once. `kind` says how its new states depend on the old ones.

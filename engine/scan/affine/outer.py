@@ -1,4 +1,4 @@
-"""Recorded tensors as sums of products of factors that have few axes: outer products are found so.
+"""Write recorded tensors as sums of products of factors with few axes: so outer products are found.
 
 Above `rules.py`.
 """

@@ -1,4 +1,4 @@
-"""How each kind of op makes the form of its result from those of its inputs.
+"""Make the form of the result of each kind of op from those of its inputs.
 
 What an op does is read from its record: `kind`, `degree` and `moves`. Above `forms.py`.
 """

@@ -1,4 +1,4 @@
-"""A step cut into stages: each group of states by itself, matrix memories apart from the rest.
+"""Cut a step into stages: each group of states by itself, matrix memories apart from the rest.
 
 A stage is a program for one group of states, or for what has no state: the coefficients of a
 memory, and the outputs. What a memory is read by, a weighted sum over its keys, is an input of the
@@ -32,7 +32,7 @@ from engine.tensor import Tensor
 
 
 class Read(NamedTuple):
-    """A weighted sum over an axis of a memory before or after the step, and its leaf."""
+    """Hold a weighted sum over an axis of a memory before or after the step, and its leaf."""
 
     base: Base
     weight: Coefficient
@@ -50,7 +50,7 @@ def split(program: Program) -> Split:
 
 
 class _Splitting(Cutting):
-    """The tensors and forms of all values, where memories are known by what is read of them."""
+    """Keep tensors and forms of all values, where memories are known by what is read of them."""
 
     def __init__(self, program: Program) -> None:
         super().__init__(program)

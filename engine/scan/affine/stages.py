@@ -1,4 +1,4 @@
-"""Recurrences that are run in stages: each group of states by itself, some in ways of their own.
+"""Run recurrences in stages: each group of states by itself, some in ways of their own.
 
 A stage is a program for a part of a recorded step, read with the sources of the whole. The
 derivative is that of the ops of the stages. Numbers that are not finite go the long way, step by
@@ -29,7 +29,7 @@ from engine.tensor import Tensor
 
 @dataclass(frozen=True, eq=False)
 class Stage:
-    """A program for some states of the whole one, or for the arguments of a memory or of a line.
+    """Hold a program for some states of the whole one, or for the arguments of a memory or a line.
 
     The sources of the program are those of the whole one by name and number; ``("state", i)`` is
     state i before every step, ``("read", n)`` what read n gives.
@@ -44,7 +44,7 @@ class Stage:
 
 @dataclass(frozen=True, eq=False)
 class Line:
-    """A state that goes on entry by entry, S' = a S + b: what its stage gives are a and b.
+    """Hold a state that goes on entry by entry, S' = a S + b: its stage gives a and b.
 
     Each is a number, or a place among the steps of the stage.
     """
@@ -56,7 +56,7 @@ class Line:
 
 @dataclass(frozen=True, eq=False)
 class Matrix:
-    """How the steps of a stage are the arguments of a memory: numbers, or places among the steps.
+    """Map steps of a stage to the arguments of a memory: numbers, or places among the steps.
 
     ``outer`` has pairs (k, v), `rank_one` u and w, `reads` the number of the read, whether it is of
     the state after the step, and q.
@@ -72,14 +72,14 @@ class Matrix:
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """The stages of a program in the order in which they are run; the last has the outputs."""
+    """Hold the stages of a program in the order in which they are run; the last has the outputs."""
 
     stages: tuple[Stage, ...]
     outputs: Stage
 
 
 class Cutting:
-    """A traced program, `made`, from which programs for parts of it are read.
+    """Read programs for parts of a traced program, `made`.
 
     `sources` are further leaves that a part may read.
     """
@@ -150,14 +150,14 @@ Known = dict[Source, Any]
 
 
 class Kept(NamedTuple):
-    """The graph of the stages of a call: the leaves it began with, and its outputs."""
+    """Keep the graph of the stages of a call: the leaves it began with, and its outputs."""
 
     leaves: list[Tensor]
     outputs: list[Tensor]
 
 
 class StagedRecurrence(Recurrence):
-    """A recurrence that is run in the stages of its program."""
+    """Run a recurrence in the stages of its program."""
 
     opens = True
 

@@ -1,4 +1,4 @@
-"""Recurrences with states that go on entry by entry, or are shifts of what is known before.
+"""Run recurrences with states that go on entry by entry, or are shifts of what is known before.
 
 A long and narrow recurrence is run in stretches of time side by side: S_t = a_t S_(t-1) + b_t over
 a stretch from 0, together with the product of the decays of it; then what comes from the stretches
@@ -92,7 +92,7 @@ def shifts(program: Program) -> Split:
 
 
 class StretchedRecurrence(StagedRecurrence):
-    """A recurrence with states that go on entry by entry, in stretches side by side."""
+    """Run a recurrence with states that go on entry by entry, in stretches side by side."""
 
     def stages(self) -> Split:
         """Return the stages of the program."""
@@ -117,7 +117,7 @@ class StretchedRecurrence(StagedRecurrence):
 
 
 class ShiftedRecurrence(StagedRecurrence):
-    """A recurrence with shifts that are there before its steps."""
+    """Run a recurrence with shifts that are there before its steps."""
 
     def stages(self) -> Split:
         """Return the stages of the program."""

@@ -1,4 +1,4 @@
-"""The core of a program as C: generated, compiled once, run by threads of its own.
+"""Run the core of a program as C: generated, compiled once, run by threads of its own.
 
 In reading order: `folds.py` writes nests as loops, sums and products, `source.py` the whole kernel;
 `compiler.py` compiles it, `products.py` and `products.c` multiply matrices (`tiles.h`) in threads

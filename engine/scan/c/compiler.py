@@ -1,4 +1,4 @@
-"""Compiles generated C once, and keeps it by content in a private folder of the user's cache.
+"""Compile generated C once, and keep it by content in a private folder of the user's cache.
 
 Beside each entry lies its digest, which is checked before it is loaded, as a library that was cut
 short ends the process. Both are made in a folder of their own and moved into place, so processes
@@ -40,7 +40,7 @@ OWNERS = hasattr(os, "getuid")  # without, a folder of the user's is private by 
 
 
 class CannotCompileError(Exception):
-    """Why there is no compiled code."""
+    """Report that there is no compiled code, and why."""
 
 
 _told = False  # on the terminal that something is compiled

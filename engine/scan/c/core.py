@@ -1,4 +1,4 @@
-"""The core of a program as compiled C. Falls back, with one warning, where nothing compiles.
+"""Run the core of a program as compiled C. Falls back, with one warning, where nothing compiles.
 
 Above `source.py` and `compiler.py`.
 """
@@ -32,7 +32,7 @@ LENGTHS = 64  # for which the table of a pass is kept
 
 
 class Ready(NamedTuple):
-    """A compiled program: what it wants, what it takes, and what a step of it does."""
+    """Hold a compiled program: what it wants, what it takes, and what a step of it does."""
 
     program: Program  # in the ops that kernels have
     run: Any
@@ -46,7 +46,7 @@ class Ready(NamedTuple):
 
 
 class CCore:
-    """Runs the core of each program in a kernel of its own."""
+    """Run the core of each program in a kernel of its own."""
 
     name = "c"
     library = "numpy"

@@ -1,4 +1,4 @@
-"""Chooses what the threads of a call share: rows of the batch, units, or a grid of both.
+"""Choose what the threads of a call share: rows of the batch, units, or a grid of both.
 
 Threads with rows of their own never wait for each other, but each reads all weights at every step.
 Threads that share the units of the same rows read a part of the weights each, from its own cache

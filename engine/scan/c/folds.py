@@ -1,4 +1,4 @@
-"""Writes nests as loops in C, and what needs whole rows of its input: reductions and products.
+"""Write nests as loops in C, and what needs whole rows of its input: reductions and products.
 
 The rows of a thread are outside, the units inside. Above `arrays.py`, below `source.py`.
 """
@@ -15,7 +15,7 @@ BLOCKS = (128, 64, 32)  # units that a thread takes together, in whole lines of 
 
 
 class Loops(Nest):
-    """A nest as loops that a compiler makes vectors of."""
+    """Write a nest as loops that a compiler makes vectors of."""
 
     shared = False  # whether threads with the same rows have a part of its units each
     across = False  # whether it adds up in memory over its outermost loop
@@ -109,7 +109,7 @@ def _block(size: int) -> int:
 
 
 class LoopArrays(Arrays):
-    """The arrays of a kernel in C."""
+    """Name the arrays of a kernel in C."""
 
     def loops(self, level: int, extents: Sequence[int]) -> tuple[Loops, list[str]]:
         """Return a nest over units as loops, and each variable; those of size 1 have none."""

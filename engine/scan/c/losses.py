@@ -1,4 +1,4 @@
-"""The loss over many classes on the host, compiled: see `losses.c`. Above `products.py`.
+"""Compute the loss over many classes on the host, compiled: see `losses.c`. Above `products.py`.
 
 `install` lets the op `softmax_cross_entropy` compute here what is large, where there is a compiler.
 """

@@ -1,5 +1,6 @@
-"""A pass over time in one call of C: weights are packed, products over all steps taken before and
-after the core, and the core is run between them.
+"""Run a pass over time in one call of C: products over all steps, and the core between them.
+
+Weights are packed, and products over all steps taken before and after the core.
 
 What to do is found out once for a program, the table that C reads once for a number of steps; a
 call fills in addresses. Above `products.py`, below `core.py`.

@@ -1,4 +1,4 @@
-"""Large matrix products in the kernels' own threads: two pools would wait for the same cores.
+"""Multiply large matrices in the kernels' own threads: two pools would wait for the same cores.
 
 Above `compiler.py`; `core.py` hands what this offers to its kernels, and `install` lets the
 engine's own products on the host come here too.
@@ -87,7 +87,7 @@ def pool() -> int:
 
 
 class Products:
-    """The compiled library for one dtype."""
+    """Call the compiled library for one dtype."""
 
     def __init__(self, real: str) -> None:
         found = library("products.c", dtype=real, more=FUSING)

@@ -1,4 +1,4 @@
-"""One step of a program that is whole, in one call of C with arguments that are kept.
+"""Run one step of a program that is whole, in one call of C with arguments that are kept.
 
 A step of a stream takes less time than the preparation of a call. Above `core.py`.
 """

@@ -1,4 +1,4 @@
-"""Writes the core of a program as C that a person can read: gates by name, values by number.
+"""Write the core of a program as C that a person can read: gates by name, values by number.
 
 A step is a run of levels. Each level first does its products, with packed weights, and its folds
 over units, then nests of loops compute everything element-wise, all gates of a unit in the same
@@ -31,7 +31,7 @@ MANY = 40  # calls of these from which they are not inlined
 
 @dataclass(frozen=True)
 class Kernel:
-    """Generated source, and the arrays that it takes, in order."""
+    """Hold generated source, and the arrays that it takes, in order."""
 
     source: str
     slots: tuple[Slot, ...]
@@ -40,7 +40,7 @@ class Kernel:
 
 
 class Writer(LoopArrays):
-    """Writes one kernel."""
+    """Write one kernel."""
 
     def __init__(self, program: Program, layout: KernelLayout) -> None:
         super().__init__(program, layout)

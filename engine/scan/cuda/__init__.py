@@ -1,4 +1,4 @@
-"""The core of a program as CUDA C++: generated, compiled by CuPy, run in one of three forms.
+"""Run the core of a program as CUDA C++: generated, compiled by CuPy, run in one of three forms.
 
 In reading order: `model.py` predicts times and chooses tiles, `threads.py` writes nests as turns of
 threads, `folds.py` what needs whole rows, `parts.py` divides a step into what blocks can do without

@@ -1,4 +1,4 @@
-"""Writes the parts of a step as functions: tiled ones for a block, the others for a whole grid.
+"""Write the parts of a step as functions: tiled ones for a block, the others for a whole grid.
 
 Above `parts.py` and `folds.py`, below `source.py`, which makes kernels of them.
 """
@@ -18,7 +18,7 @@ TURNS = 1 << 14  # blocks of a grid at most; beyond that threads take turns
 
 
 class Bodies(ThreadArrays):
-    """The functions of one program, and what the model asks of it."""
+    """Write the functions of one program, and tell what the model asks of it."""
 
     tile: Tile
     resident: bool

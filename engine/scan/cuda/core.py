@@ -1,4 +1,4 @@
-"""The core of a program on a GPU: chooses a form by the model, compiles it and runs it.
+"""Run the core of a program on a GPU: choose a form by the model, compile it and run it.
 
 Large products are the library's, launch by launch, each before its segment: no graph of CuPy's can
 hold one of cuBLAS. Above `model.py`, `source.py` and `module.py`.
@@ -29,7 +29,7 @@ PLAIN = Tile(32, 2)  # where there is no product to choose by: a number for each
 
 @dataclass(frozen=True)
 class Choice:
-    """A form, its kernels, and the predicted seconds of a step."""
+    """Hold a form, its kernels, and the predicted seconds of a step."""
 
     form: str
     kernel: Kernel
@@ -126,7 +126,7 @@ def _choice(
 
 
 class Ready(NamedTuple):
-    """A compiled program: the ops that kernels have, what it wants, and how it runs."""
+    """Hold a compiled program: the ops that kernels have, what it wants, and how it runs."""
 
     program: Program
     wants: list[int]
@@ -135,8 +135,10 @@ class Ready(NamedTuple):
 
 
 class CudaCore:
-    """Runs the core of each program in generated kernels: in `form` where a program has it, else in
-    the form that the model predicts to be the fastest.
+    """Run the core of each program in generated kernels.
+
+    They run in `form` where a program has it, else in the form that the model predicts to be the
+    fastest.
     """
 
     name = "cuda"

@@ -1,4 +1,4 @@
-"""Writes what needs whole rows of its input: folds by warps, and products that are no tiles.
+"""Write what needs whole rows of its input: folds by warps, and products that are no tiles.
 
 What a block makes of them it hands to its own threads through shared memory. Above `threads.py`,
 below `bodies.py`.
@@ -133,7 +133,7 @@ def dot(arrays: ThreadArrays, value: Value) -> list[str]:
 
 @dataclass(frozen=True)
 class Product:
-    """A product of a tile that the block hands to its threads."""
+    """Describe a product of a tile that the block hands to its threads."""
 
     value: Value
     offsets: tuple[int, ...]
@@ -157,7 +157,7 @@ class Product:
 
 @dataclass(frozen=True)
 class Folded:
-    """A fold with numbers that the block hands to its threads."""
+    """Describe a fold with numbers that the block hands to its threads."""
 
     p: int
     width: int

@@ -1,4 +1,4 @@
-"""The text that generated CUDA begins with, that of optimisers too. Below `source.py`."""
+"""Gather the text that generated CUDA begins with, that of optimisers too. Below `source.py`."""
 
 from functools import lru_cache
 from pathlib import Path

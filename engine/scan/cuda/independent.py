@@ -1,4 +1,4 @@
-"""Writes recurrences in which no thread reads a state of another one: all steps in one kernel.
+"""Write recurrences in which no thread reads a state of another one: all steps in one kernel.
 
 The states stay in registers. Where the new states are affine in the old ones, a warp can share the
 steps too: each lane composes the maps of its stretch, shuffles give it the state that its stretch
@@ -26,7 +26,7 @@ TIMES = ("const long t = own.reverse ? own.steps - 1 - k : k;",
 
 @dataclass(frozen=True)
 class Register:
-    """A state of a thread: its number, where it lies, and the value that it becomes."""
+    """Hold a state of a thread: its number, where it lies, and the value that it becomes."""
 
     state: int
     at: At
@@ -34,7 +34,7 @@ class Register:
 
 
 class Independent:
-    """The one nest of a recurrence with independent threads."""
+    """Write the one nest of a recurrence with independent threads."""
 
     def __init__(self, arrays: ThreadArrays, part: Part) -> None:
         self.arrays, self.part = arrays, part
@@ -231,7 +231,7 @@ def _row(m: str, s: str, j: int, count: int) -> str:
 
 
 class Linear:
-    """The factors with which the states of a thread enter a value that is affine in them."""
+    """Find the factors with which the states of a thread enter a value that is affine in them."""
 
     def __init__(self, nest: Threads, held: dict[tuple[int, Access], str], count: int) -> None:
         self.nest, self.held, self.count = nest, held, count

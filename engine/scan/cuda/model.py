@@ -1,4 +1,4 @@
-"""Predicts the time of a step on a GPU from launches, bytes, operations and barriers.
+"""Predict the time of a step on a GPU from launches, bytes, operations and barriers.
 
 A floor, to be fitted to the first GPU that is measured; until then the constants are those of an
 H200 in public sources. It chooses the tile of a block, and the form in which a program runs. Below
@@ -30,14 +30,14 @@ STRICT, TF32, BFLOAT16 = range(3)
 
 
 class Tile(NamedTuple):
-    """The units and rows of a block."""
+    """Hold the units and rows of a block."""
 
     units: int
     rows: int
 
 
 class Multiplied(NamedTuple):
-    """A product of a tiled part: gates of each unit, and the depth."""
+    """Describe a product of a tiled part: gates of each unit, and the depth."""
 
     gates: int
     depth: int
@@ -45,7 +45,7 @@ class Multiplied(NamedTuple):
 
 @dataclass(frozen=True)
 class Shape:
-    """The sizes in `products.cuh` of the product of one tile; a generated kernel asserts them."""
+    """Hold the sizes in `products.cuh` of one tile's product; a generated kernel asserts them."""
 
     columns: int
     depth: int
@@ -123,7 +123,7 @@ class Shape:
 
 
 class Cost(NamedTuple):
-    """The predicted seconds of a step, and the term that decides."""
+    """Hold the predicted seconds of a step, and the term that decides."""
 
     seconds: float
     term: str
@@ -140,7 +140,7 @@ def warps_of(depths: Iterable[int]) -> int:
 
 
 class Machine(NamedTuple):
-    """What decides which tiles there are: multiprocessors, bytes of shared memory of a block."""
+    """Hold what decides which tiles there are: multiprocessors, bytes of shared memory a block."""
 
     processors: int
     shared: int
@@ -151,7 +151,7 @@ H200 = Machine(132, 227 * 1024)
 
 @dataclass(frozen=True)
 class Tiling:
-    """The tiled levels of a step, each with its products, for which a tile is sought.
+    """Hold the tiled levels of a step, each with its products, for which a tile is sought.
 
     `units` and `rows` are those of the whole; `folded` are numbers of folds a row.
     """

@@ -1,4 +1,4 @@
-"""Compiles generated CUDA C++ and launches it: modules, graphs of all steps, one job a call.
+"""Compile generated CUDA C++ and launch it: modules, graphs of all steps, one job a call.
 
 Below `core.py`. Kernels find the arrays of a call in a *job* in device memory, which a small kernel
 fills, so that a graph that was captured once serves every call of its length. Each stream has a job
@@ -40,7 +40,7 @@ def machine() -> Machine:
 
 
 class Module:
-    """The kernels of one program on one device."""
+    """Hold the kernels of one program on one device."""
 
     def __init__(self, kernel: Kernel) -> None:
         self.kernel = kernel
@@ -78,7 +78,7 @@ class Module:
 
 
 class Queue:
-    """The calls of a program on one stream, one after the other: its job, and its graphs."""
+    """Launch the calls of a program on one stream, in order: with its job, and its graphs."""
 
     def __init__(self, module: Module) -> None:
         self.module, self.kernel = module, module.kernel

@@ -1,4 +1,4 @@
-"""Divides a step into parts, each of which every block can do without waiting for another.
+"""Divide a step into parts, each of which every block can do without waiting for another.
 
 A part has the products and folds of a level and the nests that read them. Where each nest counts
 the same units and reads its products unit by unit, the part is *tiled*: a block has some units of
@@ -22,7 +22,7 @@ Group = tuple[tuple[int, ...], list[tuple[int, Box]]]
 
 @dataclass
 class Part:
-    """What is done between two waits: of a level, its products and folds, and its nests."""
+    """Hold what is done between two waits: of a level, its products and folds, and its nests."""
 
     name: str
     level: int

@@ -1,4 +1,4 @@
-"""Writes the core of a program as CUDA C++ that a person can read, in three forms from one text.
+"""Write the core of a program as CUDA C++ that a person can read, in three forms from one text.
 
 Every part of a step is a function. *Segments* are kernels that each do a part or two of one step,
 for a graph of all steps. A *sweep* is one kernel that goes through all steps: with a barrier of the
@@ -25,7 +25,7 @@ from engine.scan.program import Value
 
 @dataclass(frozen=True)
 class Segment:
-    """A kernel of one step: its parts, each with its lead in steps, and the library's products."""
+    """Hold a kernel of one step: its parts, each with its lead in steps, and library products."""
 
     name: str
     parts: tuple[tuple[Part, int], ...]
@@ -36,7 +36,7 @@ class Segment:
 
 @dataclass(frozen=True)
 class Kernel:
-    """Generated source, what it takes in order, and how it is launched."""
+    """Hold generated source, what it takes in order, and how it is launched."""
 
     source: str
     slots: tuple[Slot, ...]
@@ -61,7 +61,7 @@ COUNTERS = 32  # numbers that a barrier has of each row tile: a cache line
 
 
 class Writer(Bodies):
-    """Writes the kernels of one program."""
+    """Write the kernels of one program."""
 
     # ---- the whole text
 

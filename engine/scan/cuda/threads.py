@@ -1,4 +1,4 @@
-"""Writes nests as turns of threads: one thread a row and unit, or a warp for each fold.
+"""Write nests as turns of threads: one thread a row and unit, or a warp for each fold.
 
 Keeps account of what a nest reads and where it writes new states, from which `parts.py` sees what
 stays within a thread. Below `folds.py`.
@@ -17,21 +17,21 @@ Dims = Sequence[tuple[str, int]]
 
 
 class Access(NamedTuple):
-    """A place that the thread of each (row, unit) of a box of `extents` reads or writes."""
+    """Hold a place that the thread of each (row, unit) of a box of `extents` reads or writes."""
 
     extents: tuple[int, ...]
     at: At
 
 
 class Handed(Protocol):
-    """A product or a fold that a block hands to its own threads through shared memory."""
+    """Declare a product or a fold that a block hands to its own threads through shared memory."""
 
     def place(self, address: At) -> str:
         """Return the number at an address of the value."""
 
 
 class ThreadArrays(Arrays):
-    """The arrays of a kernel for a GPU. Scratch lies twice, for even and for odd steps."""
+    """Name the arrays of a kernel for a GPU. Scratch lies twice, for even and for odd steps."""
 
     handed: dict[int, Handed]
     held: Mapping[tuple[int, Access], str] = MappingProxyType({})  # states in registers
@@ -53,7 +53,7 @@ class ThreadArrays(Arrays):
 
 
 class Threads(Nest):
-    """A nest each turn of which is a thread's."""
+    """Write a nest each turn of which is a thread's."""
 
     arrays: ThreadArrays
 

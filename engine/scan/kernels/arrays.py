@@ -1,4 +1,4 @@
-"""The arrays that a kernel is handed, where values lie in them, and the boxes that loops run over.
+"""Name the arrays that a kernel is handed, where values lie in them, and the boxes of loops.
 
 Every language writes its loops with these, and with what folds and products take of their operands.
 """
@@ -22,14 +22,14 @@ Box = tuple[tuple[int, int], ...]  # low and high on each axis
 
 @dataclass(frozen=True)
 class Slot:
-    """An array that the kernel is handed: its role and the value that it holds."""
+    """Describe an array that the kernel is handed: its role and the value that it holds."""
 
     role: str  # carry, stored, scratch, given, packed, total, partial
     position: int
 
 
 class Arrays:
-    """The arrays of one kernel."""
+    """Name the arrays of one kernel."""
 
     def __init__(self, program: Program, layout: KernelLayout) -> None:
         self.program, self.layout, self.values = program, layout, program.values

@@ -1,4 +1,4 @@
-"""Finds what a kernel computes beside the core of a program, while its numbers are at hand.
+"""Find what a kernel computes beside the core of a program, while its numbers are at hand.
 
 What does not lead to the next state is otherwise computed op by op for all steps at once, each op
 a pass over memory: most of the time of a derivative of a derivative, and of the first one where

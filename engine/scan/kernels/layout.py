@@ -1,4 +1,4 @@
-"""What a kernel holds in memory, what it computes where it is used, and in which order.
+"""Plan what a kernel holds in memory, what it computes where it is used, and in which order.
 
 The rows of the batch are shared among threads where it is proved that every value of the core is
 computed row by row; elsewhere there is one row and one thread. Below `nest.py` and `source.py`,
@@ -19,7 +19,7 @@ MULTIPLICATIONS = 64**3  # of a product of two values that change, in one thread
 
 
 class KernelLayout:
-    """The questions that the parts of a kernel ask of a program.
+    """Answer the questions that the parts of a kernel ask of a program.
 
     Raises NotFusableError, with the reason, for what C lacks.
     """

@@ -1,4 +1,4 @@
-"""Writes the core of a program in the ops that kernels have, by the rules of the ops themselves.
+"""Write the core of a program in the ops that kernels have, by the rules of the ops themselves.
 
 The rule of an op, called with the engine as namespace, records its parts. Above `layout.py`.
 """

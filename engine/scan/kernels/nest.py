@@ -1,4 +1,4 @@
-"""One nest of loops of a kernel: over the rows of the batch and the units of a value.
+"""Write one nest of loops of a kernel: over the rows of the batch and the units of a value.
 
 Collects the terms that its stores need, each computed once, and outside of the innermost loop where
 it does not depend on it. How the loops are written is for the languages to say. Below `arrays.py`.
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Nest:
-    """Loops over rows and over `dims`, pairs of a name and a size, the innermost last."""
+    """Loop over rows and over `dims`, pairs of a name and a size, the innermost last."""
 
     def __init__(self, arrays: "Arrays", level: int, dims: Sequence[tuple[str, int]]) -> None:
         self.arrays, self.layout, self.level = arrays, arrays.layout, level

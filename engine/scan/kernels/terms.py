@@ -1,4 +1,4 @@
-"""Positions, terms and literals: the words that kernels are written in. Below `nest.py`."""
+"""Define positions, terms and literals: the words that kernels are written in. Below `nest.py`."""
 
 import math
 import re
@@ -12,7 +12,7 @@ ROW = "b"
 
 
 class At(NamedTuple):
-    """A position on an axis: factors of loop variables, and an offset."""
+    """Hold a position on an axis: factors of loop variables, and an offset."""
 
     factors: tuple[tuple[str, int], ...] = ()
     offset: int = 0
@@ -27,14 +27,14 @@ Index = tuple[At, ...]
 
 
 class Term(NamedTuple):
-    """A value at an index: what the terms of a loop are known by."""
+    """Hold a value at an index: what the terms of a loop are known by."""
 
     p: int
     at: Index
 
 
 class Fold(NamedTuple):
-    """A number that the innermost `loops` loops make, from `start`; it goes to the place `to`."""
+    """Hold a number that the innermost `loops` loops make, from `start`; it goes to place `to`."""
 
     name: str
     start: str

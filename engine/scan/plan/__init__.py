@@ -1,4 +1,4 @@
-"""The core of a program by array calls into buffers that were allocated once. Needs no compiler.
+"""Run the core of a program by array calls into buffers allocated once. Needs no compiler.
 
 Works on the array library of its arrays. Above `time_batched.py`.
 """
@@ -14,7 +14,7 @@ Call = tuple[Callable[[list[Any]], Any], int]
 
 
 class PlanCore:
-    """Runs the core of any program step by step."""
+    """Run the core of any program step by step."""
 
     name = "plan"
     library = ""  # any
