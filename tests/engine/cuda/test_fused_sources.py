@@ -94,9 +94,9 @@ def test_what_no_kernel_can_have_is_refused(rule):
 
 def test_arrays_are_shared_out_among_launches():
     found = launches([1] * (COUNTS[-1] + 2))
-    assert [(one.first, one.last, one.start) for one in found] == [
+    assert [one[:3] for one in found] == [
         (0, COUNTS[-1], 0), (COUNTS[-1], COUNTS[-1] + 2, COUNTS[-1])]  # fmt: skip
-    assert found[1].ends == [COUNTS[-1] + 1, COUNTS[-1] + 2]
+    assert found[1][3] == [COUNTS[-1] + 1, COUNTS[-1] + 2]
 
 
 @pytest.mark.parametrize("kind", INTEGERS)
