@@ -27,6 +27,7 @@ def full():
     gc.collect()
     gc.set_threshold(200, 2, 1)  # full collections would come often
     yield seen
+    gc.unfreeze()
     gc.callbacks.remove(note)
     gc.set_threshold(*before)
 

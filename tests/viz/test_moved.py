@@ -54,15 +54,7 @@ def test_columns_share_the_forms_of_their_wires(level, own):
     assert more - few == own * 40
 
 
-@pytest.fixture
-def thawed():
-    """Let nothing be frozen, as in a process of a user's; freeze it all again at the end."""
-    gc.unfreeze()
-    yield
-    gc.freeze()
-
-
-def test_the_end_of_a_pause_leaves_nothing_to_be_looked_at(thawed):
+def test_the_end_of_a_pause_leaves_nothing_to_be_looked_at():
     gc.collect()
     with gc_paused():
         made = [[] for _ in range(5_000)]
@@ -74,10 +66,13 @@ def test_the_end_of_a_pause_leaves_nothing_to_be_looked_at(thawed):
 
 def test_a_pause_keeps_what_the_caller_has_frozen():
     gc.freeze()
-    frozen = gc.get_freeze_count()
-    with gc_paused():
-        pass
-    assert gc.get_freeze_count() == frozen > 0
+    try:
+        frozen = gc.get_freeze_count()
+        with gc_paused():
+            pass
+        assert gc.get_freeze_count() == frozen > 0
+    finally:
+        gc.unfreeze()
 
 
 def test_cycles_made_in_a_pause_are_still_collected():
