@@ -150,7 +150,7 @@ def test_sequential_takes_a_list():
     net = rnn.Sequential([rnn.Embedding(9, 4), rnn.GRUCell(4, 5), rnn.Linear(5, 2)])
     assert next(name for name, _ in net.named_parameters()) == "steps.0.weight"
     assert net([[1], [2], [3]]).shape == (3, 1, 2)
-    with pytest.raises(ValueError, match="no steps"):
+    with pytest.raises(ValueError, match="at least one module"):
         rnn.Sequential([])
     with pytest.raises(TypeError, match="cannot be called"):
         rnn.Sequential([rnn.Linear(2, 2)], rnn.Linear(2, 2))
