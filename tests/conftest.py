@@ -49,19 +49,16 @@ def pytest_collection() -> Iterator[None]:
         gc.enable()
 
 
-@pytest.fixture(autouse=True, scope="module")
-def _frozen(request: pytest.FixtureRequest) -> Iterator[None]:
+@pytest.fixture(scope="module")
+def frozen() -> Iterator[None]:
     """Freeze earlier objects: to look through them takes each collection 0.5 s in a run of all.
 
-    A picture moves what it made to the oldest generation itself, where nothing is frozen.
+    For files that ask for collections: with few objects left Python makes more of its own.
     """
-    rooms = (ROOT / "tests" / "engine", ROOT / "tests" / "rnn")
-    freeze = any(request.path.is_relative_to(room) for room in rooms)
-    if freeze:
-        gc.freeze()
+    gc.collect()
+    gc.freeze()
     yield
-    if freeze:
-        gc.unfreeze()
+    gc.unfreeze()
 
 
 @pytest.fixture

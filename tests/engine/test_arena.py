@@ -22,6 +22,8 @@ from engine.scan.c.products import products
 from tests import ROOT
 from tests.engine.scan.sanitize import environment, libraries
 
+pytestmark = pytest.mark.usefixtures("frozen")
+
 KB, MB = 1 << 10, 1 << 20
 START = "from engine.scan.c.products import products; products('f')\n"
 

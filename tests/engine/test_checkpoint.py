@@ -13,6 +13,8 @@ import engine
 from engine import random
 from tests.draws import leaf, normal, normal_leaf
 
+pytestmark = pytest.mark.usefixtures("frozen")
+
 H = 4
 
 

@@ -18,6 +18,8 @@ from engine.stepping import stepping
 from tests.conftest import settings
 from tests.draws import leaf, normal, normal_leaf
 
+pytestmark = pytest.mark.usefixtures("frozen")
+
 
 @pytest.fixture(autouse=True)
 def _no_hooks_left() -> Iterator[None]:

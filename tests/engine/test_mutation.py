@@ -656,6 +656,7 @@ ROUNDS: dict[str, Callable[[Tensor], Any]] = {
 CYCLES = ("shift", "sum", "double", "mask")
 
 
+@pytest.mark.usefixtures("frozen")
 @pytest.mark.parametrize("name", ROUNDS)
 def test_changed_tensors_are_freed_when_dropped(name):
     gc.collect()

@@ -16,6 +16,8 @@ from engine import Graph, Tensor
 from engine.scan import EXECUTORS
 from tests.draws import covering, leaf, normal, normal_leaf
 
+pytestmark = pytest.mark.usefixtures("frozen")
+
 OPTIMIZERS: dict[str, Callable[[Any], rnn.optim.Optimizer]] = {
     "SGD": lambda ps: rnn.optim.SGD(ps, lr=0.3),
     "momentum": lambda ps: rnn.optim.SGD(ps, lr=0.3, momentum=0.9, weight_decay=0.1),
