@@ -78,7 +78,7 @@ class _Reader:
         self.makers = {name: node for node in graph.node for name in node.output}
         self.inputs = [one.name for one in graph.input if one.name not in self.constants]
         self.plumbing = Plumbing(self.constants)
-        for name in self.inputs:  # whose axes are known by their numbers
+        for name in self.inputs:  # their axes are known by their numbers
             self.plumbing.values[name] = Value(INPUT, ("0", "1", "2"))
         self.nodes: list[Node] = []
         self.lengths: list[str] = []

@@ -135,6 +135,13 @@ def test_the_examples_of_the_page_on_recurrences():
     assert names["y"].shape == (300, 2, 16)
 
 
+def test_the_example_of_sums_in_one_order_gives_the_gradient():
+    (code,) = [one for one in blocks("howto/gpu.md") if "deterministic" in one]
+    x = engine.asarray([1.0, 2.0], requires_grad=True)
+    exec(code, {"engine": engine, "net": lambda x: (x,), "x": x})
+    assert x.grad.numpy().tolist() == [1.0, 2.0]
+
+
 @pytest.mark.cupy
 def test_the_examples_of_the_pages_on_gpus(gpu):
     before = engine.get_matmul_precision()

@@ -371,7 +371,7 @@ def test_a_child_allocates_after_any_work_of_other_threads():
         thread.start()
     held = np.arange(MB)
     try:
-        for _ in range(15):
+        for _ in range(40):
             child = os.fork()
             if not child:
                 arrays = [np.full(size * 40 * KB, size, "u1") for size in range(1, 9)]

@@ -220,7 +220,11 @@ def test_ties_of_viterbi_take_the_smaller_tag_from_the_end():
             ValueError,
             "2 lengths for a batch of 1",
         ),
-        (lambda m: m.score(engine.zeros((2, 1, 3)), [[0]]), ValueError, r"got \(1, 1\)"),
+        (
+            lambda m: m.score(engine.zeros((2, 1, 3)), [[0]]),
+            ValueError,
+            r"expected tags \(T, B\) = \(2, 1\), got \(1, 1\)",
+        ),
         (lambda m: m.score(engine.zeros((2, 1, 3)), [[0], [3]]), IndexError, "tag 3 of 3"),
         (lambda m: m.score(engine.zeros((2, 1, 3)), [[0], [-1]]), IndexError, "tag -1 of 3"),
         (lambda m: m.score(engine.zeros((1, 1, 3)), [[0.0]]), TypeError, "tags as integers"),

@@ -34,7 +34,7 @@ def run(env, *arguments):
 
 
 def test_random_steps_touch_no_other_memory(env):
-    done = run(env, "--inside", "steps", "300000", "300002")
+    done = run(env, "--inside", "steps", "300000", "300003")
     assert done.returncode == 0, done.stderr[-3000:]
     assert "equal in c" in done.stdout
 

@@ -556,7 +556,9 @@ def test_a_wrapped_copy_has_a_mode_of_its_own():
 
 def test_mistakes_of_a_new_user():
     net = rnn.LSTM(I, H)
-    with pytest.raises(ValueError, match=r"LSTM\.weight_hh_l0: expected shape"):
+    with pytest.raises(
+        ValueError, match=r"LSTM\.weight_hh_l0: expected shape \(16, 4\), got \(2, 2\)"
+    ):
         net.weight_hh_l0 = engine.ones((2, 2))
     x = normal(T, 2, I).astype("float32")
     packed = rnn.pack_padded(x, [3, 2])
