@@ -1,4 +1,4 @@
-"""Draw fixed random arrays and leaves for tests, the same in every run; mark long draws slow."""
+"""Draw fixed random arrays and leaves for tests, the same in every run; mark slow tests."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -39,6 +39,14 @@ def covering(*axes: Iterable[Any], parts: int = 1) -> list[Any]:
     """
     lists = [list(axis) for axis in axes]
     return first(parts * max(map(len, lists)), crossed(*lists))
+
+
+def slow_beside(fast: str) -> pytest.MarkDecorator:
+    """Mark a test as slow as a whole: the test `fast` of `make test` finds the same kind of fault.
+
+    It stands in the same file, or in another as "engine/test_fuzz.py::test_name".
+    """
+    return pytest.mark.slow(beside=fast)
 
 
 def normal(*shape: int, salt: int = 0) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Test the marks of slow tests: a few of a kind run in `make test`, and the page lists them all."""
+"""Test the marks of slow tests: `make test` runs some of each kind, and the page lists them all."""
 
 import ast
 import itertools
@@ -17,22 +17,41 @@ def names(node):
     return {one.id for one in ast.walk(node) if isinstance(one, ast.Name)}
 
 
-def slow_tests():
-    """Return file and name of each test with slow cases."""
+def marks_of(text):
+    """Yield each test of a file with its decorators."""
+    for node in ast.parse(text).body:
+        if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
+            yield node.name, node.decorator_list
+
+
+def slow_tests(*functions):
+    """Yield file, name and mark of each test that one of these functions marks."""
     for path in sorted(TESTS.rglob("test_*.py")):
         text = path.read_text(encoding="utf-8")
-        if not re.search(r"\b(first|covering)\(", text):
+        if not re.search(rf"\b({'|'.join(functions)})\(", text):
             continue  # to parse all files takes seconds
-        for node in ast.parse(text).body:
-            if isinstance(node, ast.FunctionDef):
-                marks = [m for m in node.decorator_list if "parametrize" in ast.unparse(m)]
-                if any({"first", "covering"} & names(mark) for mark in marks):
-                    yield path.relative_to(TESTS).as_posix(), node.name
+        for name, marks in marks_of(text):
+            for mark in marks:
+                if set(functions) & names(mark):
+                    yield path.relative_to(TESTS).as_posix(), name, mark
 
 
 def test_the_page_lists_every_slow_test():
     page = (TESTS / "README.md").read_text(encoding="utf-8")
-    assert re.findall(r"^- `(\S+)`: `(\w+)`$", page, re.M) == sorted(slow_tests())
+    parts = {(file, name) for file, name, _ in slow_tests("first", "covering")}
+    whole = {(f, name, mark.args[0].value) for f, name, mark in slow_tests("slow_beside")}
+    assert re.findall(r"^- `(\S+)`: `(\w+)`$", page, re.M) == sorted(parts)
+    assert re.findall(r"^- `(\S+)`: `(\w+)`, beside `(\S+)`$", page, re.M) == sorted(whole)
+
+
+def test_beside_each_slow_test_stands_a_fast_one():
+    slow = {(file, name) for file, name, _ in slow_tests("slow_beside")}
+    for file, name, mark in slow_tests("slow_beside"):
+        other, _, fast = mark.args[0].value.rpartition("::")
+        beside = other or file
+        there = [one for one, _ in marks_of((TESTS / beside).read_text(encoding="utf-8"))]
+        assert fast in there, name
+        assert (beside, fast) not in slow, name
 
 
 def test_only_the_first_cases_are_not_slow():
@@ -60,6 +79,6 @@ def test_a_covering_has_every_value_before_what_is_slow():
 
 
 @pytest.mark.parametrize("path", sorted(TESTS.rglob("test_*.py")), ids=lambda path: path.name)
-def test_no_test_is_slow_as_a_whole(path):
-    # The mark is given by `first` alone, which leaves some cases of each test.
+def test_no_test_is_slow_without_a_fast_one(path):
+    # The mark is given by the functions of `draws.py`, which leave some cases or name another test.
     assert path == Path(__file__) or "mark.slow" not in path.read_text(encoding="utf-8")
