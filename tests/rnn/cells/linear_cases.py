@@ -10,6 +10,7 @@ import numpy as np
 import engine
 import rnn
 from tests.draws import normal
+from tests.rnn.cells.cell_orders import ahead
 
 I, H = 3, 4
 
@@ -168,6 +169,11 @@ CASES: dict[str, Case] = {
     "sLSTM exp, heads": Case(lambda d: rnn.SLSTMCell(I, H, heads=2, forget="exp", dtype=d),
                              lambda *given: slstm(*given, forget=np.exp), with_scale_behind),
 }  # fmt: skip
+
+# One of each class.
+KINDS = ["minGRU", "minLSTM", "SRU", "QRNN ifo", "RG-LRU", "LRU", "S4D", "Mamba with a window",
+         "RWKV-4", "sLSTM exp, heads"]  # fmt: skip
+KINDS_FIRST = ahead(KINDS, CASES)
 
 
 def made(name: str, dtype: str = "float64") -> rnn.Cell:

@@ -10,11 +10,14 @@ import engine
 import rnn
 import viz
 from rnn.models import Classifier, LanguageModel, Tagger
-from tests.draws import normal
-from tests.rnn.cells.linear_cases import CASES, made, sigma, softplus
+from tests.draws import first, normal, slow_beside
+from tests.rnn.cells.cell_orders import ahead
+from tests.rnn.cells.linear_cases import CASES, KINDS_FIRST, made, sigma, softplus
 
 KINDS = ("LRUCell", "MambaCell", "MinGRUCell", "MinLSTMCell", "QRNNCell", "RGLRUCell", "RWKV4Cell",
          "S4DCell", "SLSTMCell", "SRUCell")  # fmt: skip
+# Several states, a window, channels.
+FEW = ["RWKV4Cell", "QRNNCell", "S4DCell"]
 
 
 def values(cell: rnn.Cell) -> dict[str, np.ndarray]:
@@ -39,6 +42,7 @@ def test_an_lru_begins_in_its_ring():
     np.testing.assert_allclose((p["C_re"] ** 2).mean(), 1 / 20_000, rtol=0.02)
 
 
+@slow_beside("test_an_lru_begins_in_its_ring")
 def test_an_lru_keeps_the_size_of_white_noise():
     # This is the purpose of gamma: the variance of each state is that of B x.
     engine.seed(1)
@@ -162,7 +166,7 @@ def of_one_width(kind: str) -> Any:
     return lambda i, h: getattr(rnn, kind)(i, h)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", first(len(FEW), ahead(FEW, KINDS)))
 def test_a_language_model_learns_and_streams(kind):
     engine.seed(2)
     model = LanguageModel(6, 8, 8, cell=of_one_width(kind))
@@ -185,7 +189,7 @@ def test_a_language_model_learns_and_streams(kind):
     assert [next(model.generate([0, 1, 2, 3])) for _ in range(3)] == [4] * 3
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", first(len(FEW), ahead(FEW, KINDS)))
 def test_models_of_whole_sequences(kind):
     # A classifier reads the outputs at the ends of the rows, not the first state.
     engine.seed(2)
@@ -217,7 +221,9 @@ def test_a_wrong_width_of_a_cell_with_equal_input_and_output_is_an_error(kind):
 # ---- pictures and probes
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize(
+    "name", first(4, ahead(["LRU", "S4D", "Mamba with a window", "sLSTM exp, heads"], CASES))
+)
 def test_pictures_over_time(name):
     cell = made(name)
     y, _ = rnn.Recurrent(cell)(normal(4, 1, cell.input_size))
@@ -228,7 +234,7 @@ def test_pictures_over_time(name):
         assert "<svg" in draw(loss).svg()
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", first(10, KINDS_FIRST))
 def test_the_jacobian_of_a_probe_is_the_derivative_of_the_states(name):
     # dh_T/dh_1 of the first state by itself, from differences of the run from that state on.
     cell = made(name)
