@@ -245,6 +245,11 @@ SPIKING: dict[str, Any] = {
     "adapts": (cell("ALIF", threshold=0.3), fires(threshold=0.3, adapts=True)),
 }
 
+# One of each kind: a memory, with a rule, with a scale beside it, time, a window, neurons, a fixed
+# layer.
+KINDS = ["attention", "gated delta", "mlstm", "liquid", "closed form", "legendre", "adapts",
+         "fires", "echo"]  # fmt: skip
+
 
 def made(name: str) -> Any:
     """Return the cell of that name with the same weights at each call."""

@@ -11,7 +11,7 @@ import pytest
 import engine
 import rnn
 from engine import Graph
-from tests.draws import normal
+from tests.draws import covering, normal
 from tests.rnn import bptt_oracle as oracle
 
 T, B, I, H = 6, 3, 4, 5
@@ -76,8 +76,7 @@ def check_against_oracle(
         np.testing.assert_allclose(own.numpy(), grads[key], err_msg=key, **EXACT)
 
 
-@pytest.mark.parametrize("bias", [True, False])
-@pytest.mark.parametrize("name", GATES)
+@pytest.mark.parametrize(("name", "bias"), covering(GATES, [True, False]))
 def test_layers_against_bptt_by_hand(name, bias, device):
     check_against_oracle(name, layer(name, bias=bias), device)
 

@@ -12,8 +12,9 @@ import rnn
 from docs.make_cells import public
 from rnn.cells.sizes import units
 from tests import ROOT
-from tests.draws import first, normal
+from tests.draws import covering, first, normal
 from tests.rnn.cells import cell_equations, linear_cases
+from tests.rnn.cells.cell_orders import ahead
 
 T, B, I, H, O = 5, 2, 3, 4, 2
 
@@ -125,7 +126,7 @@ def projected(p: Any, x: Any, h: Any, c: Any) -> Any:
 
 
 D: dict[str, Any] = {"dtype": "float64"}
-CELLS: dict[str, Any] = {
+GATED: dict[str, Any] = {
     "elman sigmoid": (lambda: rnn.ElmanCell(I, H, nonlinearity="sigmoid", **D), elman_sigmoid),
     "jordan": (lambda: rnn.JordanCell(I, H, O, **D), jordan),
     "elman jordan": (lambda: rnn.ElmanJordanCell(I, H, O, output="sigmoid", **D), elman_jordan),
@@ -140,9 +141,9 @@ CELLS: dict[str, Any] = {
     "independent": (lambda: rnn.IndRNNCell(I, H, **D), independent),
     "textbook": (lambda: rnn.TextbookCell(I, H, O, **D), textbook),
     "projected": (lambda: rnn.LSTMCell(I, H, proj_size=2, **D), projected),
-    **cell_equations.CELLS,
-    **cell_equations.SPIKING,
 }
+CELLS = GATED | cell_equations.CELLS | cell_equations.SPIKING
+KINDS = [*GATED, *cell_equations.KINDS]
 ROUGH = {"independent", *cell_equations.SPIKING}  # differences are no measure of their slopes
 
 
@@ -189,7 +190,7 @@ def test_cells_are_their_equations(name):
         np.testing.assert_allclose(own.numpy(), other, rtol=1e-10, atol=1e-12)
 
 
-@pytest.mark.parametrize("name", CELLS)
+@pytest.mark.parametrize("name", first(len(KINDS), ahead(KINDS, CELLS)))
 def test_cells_are_compiled_and_agree_with_the_loop(name):
     cell = made(name)
     run = rnn.Recurrent(cell)
@@ -207,13 +208,12 @@ def test_cells_are_compiled_and_agree_with_the_loop(name):
         np.testing.assert_allclose(one.numpy(), other.numpy(), rtol=1e-9, atol=1e-11)
 
 
-# Every fourth in `make test`: of each cell the first derivative is held against the loop above.
+# Of each kind of cell the first derivative is held against the loop above.
 SMOOTH = sorted(set(CELLS) - ROUGH)
-SECOND = SMOOTH[::4]
 
 
 @pytest.mark.parametrize(
-    "name", first(len(SECOND), [*SECOND, *(name for name in SMOOTH if name not in SECOND)])
+    "name", first(4, ahead(["delta", "reset before", "layer norm", "legendre"], SMOOTH))
 )
 def test_second_order_through_cells(name):
     run = rnn.Recurrent(made(name))
@@ -410,7 +410,11 @@ def test_packed_batches_of_torch():
 # ---- corners, for every cell
 
 
-@pytest.mark.parametrize("name", CELLS)
+# Sums over units, products of two gates, states of other widths, a scale, thresholds.
+SMALLEST = ["layer norm", "reset before", "projected", "legendre", "mlstm of heads", "adapts"]
+
+
+@pytest.mark.parametrize("name", first(len(SMALLEST), ahead(SMALLEST, CELLS)))
 def test_the_smallest_sizes(name):
     # T = 1, B = 1, and rows of length 0.
     cell = made(name)
@@ -426,8 +430,7 @@ def test_the_smallest_sizes(name):
         np.testing.assert_array_equal(own.numpy(), other.numpy())
 
 
-@pytest.mark.parametrize("unroll", [False, True])
-@pytest.mark.parametrize("name", CELLS)
+@pytest.mark.parametrize(("name", "unroll"), covering(CELLS, [False, True]))
 def test_nan_in_padding_changes_nothing(name, unroll):
     run = rnn.Recurrent(made(name))
     clean, lengths = normal(T, B, I), [3, 0]
