@@ -27,7 +27,7 @@ def loss_of(model, ids):
 KINDS = ["lstm", "mingru", "s4d", "deltanet", "mlstm", "lif", "lmu"]
 
 
-@pytest.mark.parametrize("name", first(2, ahead(["s4d", "mlstm"], CELLS)))
+@pytest.mark.parametrize("name", first(1, ahead(["mlstm"], CELLS)))
 def test_two_updates_of_the_language_model_of_the_command_line(name, tmp_path):
     (tmp_path / "text").write_text(LINES, encoding="utf-8")
     out = tmp_path / "run"
@@ -55,8 +55,8 @@ def test_updates_lower_the_loss_and_a_stream_is_the_sequence(name):
             np.testing.assert_allclose(logits.numpy(), whole[t], atol=2e-5)
 
 
-# Names of the other channels, and of options of a class.
-OPTIONS = ["lru", "mamba", "retnet", "mamba2", "gla", "hgrn2", "gated_deltanet"]
+# Names that stand for options of a class.
+OPTIONS = ["hgrn2", "gated_deltanet"]
 
 
 @pytest.mark.parametrize("name", first(len(KINDS) + len(OPTIONS), ahead([*KINDS, *OPTIONS], CELLS)))

@@ -143,10 +143,10 @@ def test_gates_of_any_size_leave_an_mlstm_finite(forget, gate, shift):
         assert np.isfinite(one.numpy()).all()
 
 
-@pytest.mark.parametrize("bias", [-1e4, -88.0, -87.0, 88.0, 1e4])
-@pytest.mark.parametrize("options", [{"decay": "key", "temperature": 1.0},
-                                     {"decay": "key", "temperature": 1.0, "tied": True},
-                                     {"decay": "key"}, {"decay": "scalar"}])  # fmt: skip
+@pytest.mark.parametrize(("bias", "options"), covering([-1e4, -88.0, -87.0, 88.0, 1e4], [
+    {"decay": "key", "temperature": 1.0}, {"decay": "key", "temperature": 1.0, "tied": True},
+    {"decay": "key"}, {"decay": "scalar"},
+]))  # fmt: skip
 def test_decays_near_0_and_1_leave_all_finite(options, bias):
     # Down to gates of 1e-38, at the end of float32, and below.
     engine.seed(1)

@@ -80,9 +80,7 @@ def run(net, executor="c", steps=None, checkpoint=False, seed=4):
         scan_module.EXECUTORS[:] = before
 
 
-@pytest.mark.parametrize(
-    ("name", "kind", "training"), covering(MAKES, CELLS, [True, False], parts=2)
-)
+@pytest.mark.parametrize(("name", "kind", "training"), covering(MAKES, CELLS, [True, False]))
 def test_every_executor_gives_the_same(kind, name, training):
     net = rnn.Recurrent(MAKES[name](CELLS[kind]())).train(training)
     text = engine.explain_scan(net.step(), net.cell.zero_state(B, like=engine.asarray(normal(1))),

@@ -12,7 +12,7 @@ import rnn
 from docs.make_cells import public
 from rnn.cells.sizes import units
 from tests import ROOT
-from tests.draws import covering, first, normal
+from tests.draws import crossed, first, normal
 from tests.rnn.cells import cell_equations, linear_cases
 from tests.rnn.cells.cell_orders import ahead
 
@@ -143,7 +143,9 @@ GATED: dict[str, Any] = {
     "projected": (lambda: rnn.LSTMCell(I, H, proj_size=2, **D), projected),
 }
 CELLS = GATED | cell_equations.CELLS | cell_equations.SPIKING
-KINDS = [*GATED, *cell_equations.KINDS]
+OPTIONS = {"elman sigmoid", "gru take new", "full peephole"}  # of cells that are held elsewhere
+KINDS = [*(name for name in GATED if name not in OPTIONS), *cell_equations.KINDS]
+KINDS_FIRST = ahead(KINDS, CELLS)
 ROUGH = {"independent", *cell_equations.SPIKING}  # differences are no measure of their slopes
 
 
@@ -190,7 +192,7 @@ def test_cells_are_their_equations(name):
         np.testing.assert_allclose(own.numpy(), other, rtol=1e-10, atol=1e-12)
 
 
-@pytest.mark.parametrize("name", first(len(KINDS), ahead(KINDS, CELLS)))
+@pytest.mark.parametrize("name", first(len(KINDS), KINDS_FIRST))
 def test_cells_are_compiled_and_agree_with_the_loop(name):
     cell = made(name)
     run = rnn.Recurrent(cell)
@@ -212,9 +214,7 @@ def test_cells_are_compiled_and_agree_with_the_loop(name):
 SMOOTH = sorted(set(CELLS) - ROUGH)
 
 
-@pytest.mark.parametrize(
-    "name", first(4, ahead(["delta", "reset before", "layer norm", "legendre"], SMOOTH))
-)
+@pytest.mark.parametrize("name", first(2, ahead(["delta", "layer norm"], SMOOTH)))
 def test_second_order_through_cells(name):
     run = rnn.Recurrent(made(name))
     assert engine.gradcheck(lambda x: run(x)[0], [normal(3, 1, I)], order=2)
@@ -430,7 +430,7 @@ def test_the_smallest_sizes(name):
         np.testing.assert_array_equal(own.numpy(), other.numpy())
 
 
-@pytest.mark.parametrize(("name", "unroll"), covering(CELLS, [False, True]))
+@pytest.mark.parametrize(("name", "unroll"), first(len(KINDS), crossed(KINDS_FIRST, [False, True])))
 def test_nan_in_padding_changes_nothing(name, unroll):
     run = rnn.Recurrent(made(name))
     clean, lengths = normal(T, B, I), [3, 0]
@@ -517,7 +517,7 @@ OWN = {
 }
 
 
-@pytest.mark.parametrize("name", OWN)
+@pytest.mark.parametrize("name", first(2, ahead(["elman jordan", "textbook"], OWN)))
 def test_a_users_activations_are_never_out_of_date(name):
     strength = [1.0]
     run = rnn.Recurrent(OWN[name](lambda a: engine.tanh(strength[0] * a)))
@@ -526,7 +526,7 @@ def test_a_users_activations_are_never_out_of_date(name):
         np.testing.assert_allclose(run(x)[0].numpy(), run(x, unroll=True)[0].numpy(), rtol=1e-10)
 
 
-@pytest.mark.parametrize("name", OWN)
+@pytest.mark.parametrize("name", first(2, ahead(["elman jordan", "textbook"], OWN)))
 def test_parameters_of_activations_are_trained(name):
     run = rnn.Recurrent(OWN[name](PReLU()))
     (slope,) = [x for path, x in run.named_parameters() if path.endswith("slope")]
