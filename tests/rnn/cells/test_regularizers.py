@@ -113,7 +113,7 @@ def test_masks_are_the_same_on_every_device(name, device):
     np.testing.assert_allclose(y.numpy(), expected, **EXACT)
 
 
-@pytest.mark.parametrize("name", first(2, ahead(["zoneout", "two more"], MAKES)))
+@pytest.mark.parametrize("name", first(1, ahead(["two"], MAKES)))
 def test_second_derivatives(name):
     net = rnn.Recurrent(MAKES[name](CELLS["lstm"]()))
 
