@@ -8,6 +8,7 @@ import pytest
 import engine
 import rnn
 from examples import char_rnn
+from tests.draws import covering, first
 from tests.engine.cuda.launches import counted, on_fake
 
 pytestmark = pytest.mark.cupy
@@ -28,7 +29,7 @@ def steps(own, count):
     return found, (*rng.integers(0, 11, (2, 5, 3)), state)
 
 
-@pytest.mark.parametrize("kind", ["lstm", "gru", "rnn"])
+@pytest.mark.parametrize("kind", first(1, ["lstm", "gru", "rnn"]))
 def test_a_step_of_the_example_launches_little_and_waits_for_what_it_prints(gpu, kind):
     own = training(gpu, kind)
     found, given = steps(own, 3)  # what is compiled and made once is made
@@ -79,8 +80,7 @@ def test_leaves_that_share_a_gradient_have_copies_of_it(gpu):
 KINDS = ["int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"]
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("place", [0, 17, 4999])
+@pytest.mark.parametrize(("kind", "place"), covering(KINDS, [0, 17, 4999]))
 def test_a_wrong_index_of_every_kind_is_reported(gpu, kind, place):
     x = engine.zeros(100, device=gpu)
     ids = np.full(5000, 99, kind)
