@@ -10,6 +10,7 @@ from engine.scan.c.products import products
 from rnn import optim
 from rnn.clipping import on_host as clipping_on_host
 from rnn.optim import on_host
+from tests.draws import covering
 
 
 def there_is_a_compiler():
@@ -86,8 +87,7 @@ RULES = {
 }
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("name", RULES)
+@pytest.mark.parametrize(("name", "dtype"), covering(RULES, ["float32", "float64"]))
 def test_an_update_has_the_bits_of_numpy(name, dtype, counted):
     ran = counted(True)
     found = trained(RULES[name], dtype)
