@@ -251,7 +251,8 @@ def test_lanes_do_not_share_where_that_gives_no_number(gpu):
     assert not ys.numpy().any()
 
 
-@pytest.mark.parametrize("form", first(1, FORMS))
+@slow_beside("engine/test_two_devices.py::test_training_stays_there")
+@pytest.mark.parametrize("form", FORMS)
 def test_a_second_device_runs_kernels_of_its_own(gpu, form):
     try:
         other = engine.device("cupy:1")
