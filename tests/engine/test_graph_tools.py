@@ -336,6 +336,7 @@ def test_removed_and_added_nodes_make_up_for_the_sizes(one, other):
             assert text == b.text().split("\n")[int(number)]
 
 
+@slow_beside("test_ten_thousand_nodes_take_about_a_second")
 @SETTINGS
 @given(st.integers(0, 39), st.integers(0, 39))
 def test_two_insertions_are_four_lines(first, second):
