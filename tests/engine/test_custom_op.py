@@ -10,7 +10,7 @@ import engine
 from engine import REGISTRY
 from engine.op import Draw, Example
 from engine.registry import RECORDING
-from tests.draws import leaf, normal, normal_leaf, slow_beside
+from tests.draws import leaf, normal, normal_leaf
 
 
 def soft(name: str = "soft", **options: Any) -> Any:
@@ -348,7 +348,6 @@ def test_custom_vjp_of_several_inputs_and_literals():
         engine.gradients(engine.sum(few(x, x)), [x])
 
 
-@slow_beside("test_in_a_recurrence_as_in_a_loop")
 def test_custom_vjp_in_a_recurrence_as_in_a_loop():
     f = softened()
     w, xs = normal_leaf(3, 3), normal_leaf(4, 2, 3)

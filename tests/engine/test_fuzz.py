@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import engine
-from tests.draws import first, slow_beside
+from tests.draws import first
 
 GRAPHS, PARTS = 10_000, 20
 FEW = 1  # parts that are not slow
@@ -154,7 +154,6 @@ def near_a_kink(own, arrays, ways, steps):
     return abs(slopes[0] - slopes[1]) > 1e-6 * max(1.0, abs(slopes[0]))
 
 
-@slow_beside("engine/scan/test_planted.py::test_a_wrong_rule_is_caught")
 def test_a_wrong_rule_is_found(monkeypatch):
     op = engine.REGISTRY["tanh"]
     wrong = (lambda xp, g, out, x: g * (1.0 - out * out) * 1.001,)

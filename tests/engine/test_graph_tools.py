@@ -438,7 +438,6 @@ print(one.statistics())
 """
 
 
-@slow_beside("engine/test_graph.py::test_text_knows_no_hash_seed")
 def test_no_hash_seed_shows():
     printed = [
         subprocess.run(

@@ -16,7 +16,7 @@ from engine.hooks import HOOKED
 from engine.state import current
 from engine.stepping import stepping
 from tests.conftest import settings
-from tests.draws import leaf, normal, normal_leaf, slow_beside
+from tests.draws import leaf, normal, normal_leaf
 
 pytestmark = pytest.mark.usefixtures("frozen")
 
@@ -334,7 +334,6 @@ def test_a_recorded_pass_needs_its_graph():
         (leaf(3.0) * 2).backward(None, False, False)  # by name only
 
 
-@slow_beside("engine/test_costs.py::test_a_long_chain_differentiates_prints_and_is_freed")
 def test_a_long_chain_is_released_without_recursion(no_gc):
     x = leaf(1.0)
     y = x

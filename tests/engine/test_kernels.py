@@ -291,7 +291,8 @@ def test_a_compiler_that_is_killed_is_said_and_leaves_nothing(cache, monkeypatch
     assert value(7) == 7
 
 
-@slow_beside("test_a_compiler_that_is_killed_is_said_and_leaves_nothing")
+# What a killed process leaves is what another one meets that compiles at the same time.
+@slow_beside("test_several_processes_compile_at_once")
 def test_kill_9_while_it_compiles_leaves_a_cache_that_works(tmp_path):
     slow, mark = tmp_path / "cc", tmp_path / "mark"
     slow.write_text('#!/bin/sh\n[ "$1" = --version ] || touch "$MARK"; exec gcc "$@"\n')

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.draws import crossed, first, slow_beside
+from tests.draws import crossed, first
 from tests.engine.cuda import emulated_kernels as kernels
 from tests.engine.cuda.device_compiler import ARCHITECTURES, COMPILERS, RefusedError, compiled
 
@@ -35,7 +35,6 @@ def test_a_source_that_is_wrong_is_refused_with_its_line(compiler):
         compiled("__global__ void k() { undeclared = 1; }", "sm_90", compiler=compiler)
 
 
-@slow_beside("test_the_source_of_the_emulator_compiles_for_a_device")
 @pytest.mark.parametrize("compiler", COMPILERS)
 def test_spills_are_seen(compiler):
     # A kernel that keeps 200 values in 32 registers spills them.
