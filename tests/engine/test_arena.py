@@ -20,6 +20,7 @@ from engine.backends.arena import OURS, PLAIN, arena, handler
 from engine.scan.c.compiler import CannotCompileError
 from engine.scan.c.products import products
 from tests import ROOT
+from tests.draws import first, slow_beside
 from tests.engine.scan.sanitize import environment, libraries
 
 pytestmark = pytest.mark.usefixtures("frozen")
@@ -137,7 +138,7 @@ for _ in range(8):
 """
 
 
-@pytest.mark.parametrize("layer", ["rnn.LSTM(96, 64)", "rnn.Recurrent(Own(96, 64))"])
+@pytest.mark.parametrize("layer", first(1, ["rnn.LSTM(96, 64)", "rnn.Recurrent(Own(96, 64))"]))
 def test_a_training_step_maps_nothing_after_two(layer):
     # In a process of its own, in which nothing else comes and goes.
     mapped = [int(n) for n in run(STEPS.replace("LAYER", layer)).split()]
@@ -277,6 +278,7 @@ def test_the_handler_of_a_user_is_left_alone():
     )
 
 
+@slow_beside("test_the_handler_of_a_user_is_left_alone")
 def test_the_handler_that_a_user_sets_later_is_left_alone():
     code = START + FOREIGN + "import rnn; rnn.LSTM(64, 64)(engine.ones((9, 32, 64)))\n"
     assert run(code + "print(handler(), engine.memory().in_use)") == "users 0"
@@ -428,13 +430,14 @@ def random_calls(seed, count=3000):
     assert all(end <= start for (_, end), (start, _) in pairwise(spans))
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", first(1, range(4)))
 def test_random_calls_keep_all_contents(seed):
     before = engine.memory().in_use
     random_calls(seed)
     assert engine.memory().in_use == before
 
 
+@slow_beside("test_random_calls_keep_all_contents")
 @pytest.mark.skipif(not libraries(), reason="gcc has no libasan here")
 def test_random_calls_under_sanitizers(tmp_path):
     code = START + (

@@ -19,7 +19,7 @@ from engine.op import Op
 from engine.reading.differences import LIMIT, common_subsequence
 from engine.reading.statistics import Count, table
 from engine.testing import assert_no_path, assert_node_count, assert_path, assert_same_graph
-from tests.draws import leaf, normal
+from tests.draws import leaf, normal, slow_beside
 
 SETTINGS = settings(max_examples=150, deadline=None, derandomize=True, database=None)
 
@@ -336,6 +336,7 @@ def test_removed_and_added_nodes_make_up_for_the_sizes(one, other):
             assert text == b.text().split("\n")[int(number)]
 
 
+@slow_beside("test_ten_thousand_nodes_take_about_a_second")
 @SETTINGS
 @given(st.integers(0, 39), st.integers(0, 39))
 def test_two_insertions_are_four_lines(first, second):
@@ -402,6 +403,7 @@ def mixed_steps(rng: Any, length: int) -> list[tuple[int, int, int]]:
     return [(int(op), number + 1, 0) for number, op in enumerate(rng.integers(0, 3, length))]
 
 
+@slow_beside("test_ten_thousand_nodes_take_about_a_second")
 def test_a_chain_of_a_hundred_thousand_nodes():
     one, other = chain(100_000), chain(100_000, extra={50_000})
     taken, lines = seconds(one, other)

@@ -23,6 +23,7 @@ from engine.scan.c.source import Writer
 from engine.scan.kernels.layout import KernelLayout
 from engine.scan.kernels.lowering import lowered
 from tests import ROOT
+from tests.draws import slow_beside
 from tests.engine.scan.recorded_programs import of_cell
 
 FUNCTIONS = {
@@ -131,23 +132,32 @@ def start(width, cache, *, before="", **more):
 
 
 @pytest.fixture(scope="module")
-def full(tmp_path_factory):
-    """Return a cache with the kernels of a run, and the output of the run."""
+def at_once(tmp_path_factory):
+    """Return a cache that three processes filled at once, their exit statuses and outputs."""
     folder = tmp_path_factory.mktemp("cache")
-    return folder, start(5, folder).communicate(timeout=120)
+    jobs = [start(5, folder) for _ in range(3)]
+    outputs = [job.communicate(timeout=120) for job in jobs]
+    return folder, [job.returncode for job in jobs], outputs
 
 
-def test_several_processes_compile_at_once(tmp_path):
-    jobs = [start(5, tmp_path) for _ in range(3)]
-    outputs = {job.communicate(timeout=120) for job in jobs}
-    assert [job.returncode for job in jobs] == [0] * 3
-    assert len(outputs) == 1
-    assert not next(iter(outputs))[1]
-    folder = tmp_path / "bptt" / "kernels"
+@pytest.fixture(scope="module")
+def full(at_once):
+    """Return a cache with the kernels of a run, and the output of the run."""
+    folder, _, outputs = at_once
+    return folder, outputs[0]
+
+
+def test_several_processes_compile_at_once(at_once):
+    cache, statuses, outputs = at_once
+    assert statuses == [0] * 3
+    assert len(set(outputs)) == 1
+    assert not outputs[0][1]
+    folder = cache / "bptt" / "kernels"
     assert folder.stat().st_mode & 0o077 == 0
     assert {path.suffix for path in folder.iterdir()} == {".so", ".sha256"}
 
 
+@slow_beside("test_damaged_entries_are_compiled_again")
 def test_an_entry_that_was_cut_short_is_compiled_again(full, tmp_path):
     # Loaded, it would end the process by a bus error.
     folder, right = full
@@ -229,6 +239,7 @@ def test_an_entry_is_used_under_any_mask_of_the_user(mask, cache):
     assert cache.stat().st_mode & 0o777 == 0o700
 
 
+@slow_beside("test_without_a_cache_kernels_lie_in_a_folder_that_goes")
 def test_without_a_home_or_an_entry_in_passwd_kernels_are_compiled_all_the_same(full, tmp_path):
     (tmp_path / "scratch").mkdir()
     before = "import pwd\ndef unknown(uid): raise KeyError(uid)\npwd.getpwuid = unknown\n"
@@ -280,6 +291,8 @@ def test_a_compiler_that_is_killed_is_said_and_leaves_nothing(cache, monkeypatch
     assert value(7) == 7
 
 
+# What a killed process leaves is what another one meets that compiles at the same time.
+@slow_beside("test_several_processes_compile_at_once")
 def test_kill_9_while_it_compiles_leaves_a_cache_that_works(tmp_path):
     slow, mark = tmp_path / "cc", tmp_path / "mark"
     slow.write_text('#!/bin/sh\n[ "$1" = --version ] || touch "$MARK"; exec gcc "$@"\n')

@@ -11,7 +11,7 @@ import pytest
 
 import engine
 from engine import Graph, Tensor
-from tests.draws import leaf, normal, normal_leaf
+from tests.draws import leaf, normal, normal_leaf, slow_beside
 from viz import draw_gradients, to_networkx
 
 # ---- what was computed before keeps the values that it was computed from
@@ -633,6 +633,7 @@ def test_a_thousand_assignments_are_fast():
     np.testing.assert_allclose(w.grad.numpy()[0], (1.0001**1000 - 1) / 0.0001, rtol=1e-9)
 
 
+@slow_beside("test_a_thousand_assignments_are_fast")
 def test_a_chain_of_changes_too_long_for_recursion():
     w = leaf(1.0)
     x = w * 1

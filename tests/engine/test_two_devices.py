@@ -13,7 +13,7 @@ import engine
 import rnn
 from engine.apply import apply
 from engine.backends import placement
-from tests.draws import normal
+from tests.draws import first, normal
 from tests.engine.ops.test_ops import CASES, drawn, on_device
 
 pytestmark = pytest.mark.cupy
@@ -46,7 +46,7 @@ def test_ops_and_gradients_stay_there(op, example, second):
         np.testing.assert_allclose(ours, theirs, rtol=1e-12, atol=1e-12)
 
 
-@pytest.mark.parametrize("kind", ["SGD", "Adam", "RMSprop", "Adagrad", "Adadelta"])
+@pytest.mark.parametrize("kind", first(1, ["Adam", "SGD", "RMSprop", "Adagrad", "Adadelta"]))
 def test_training_stays_there(kind, second):
     def trained(device):
         engine.seed(0)

@@ -141,9 +141,7 @@ def agree(found: Any, wanted: Any) -> None:
         np.testing.assert_allclose(np.asarray(one), other, rtol=1e-11, atol=1e-13)
 
 
-@pytest.mark.parametrize("unrolled", [False, True])
-@pytest.mark.parametrize("update", UPDATES)
-@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize(("update", "name", "unrolled"), covering(UPDATES, LOSSES, [False, True]))
 def test_a_backward_pass_uses_what_its_forward_pass_saw(name, update, unrolled):
     loss = LOSSES[name]
     wanted, net = expected(loss), made(loss)
@@ -186,9 +184,10 @@ def test_gradients_of_several_updates_add_up(name):
         np.testing.assert_array_equal(x.numpy(), y.numpy())
 
 
-@pytest.mark.parametrize("update", ["SGD", "load_state_dict", "data", "in place"])
-@pytest.mark.parametrize("unrolled", [False, True])
-@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize(
+    ("name", "update", "unrolled"),
+    covering(LOSSES, ["SGD", "load_state_dict", "data", "in place"], [False, True]),
+)
 def test_second_derivatives_are_of_the_old_values(name, unrolled, update):
     # Between the forward pass and the first gradient, and between the first and the second.
     loss = LOSSES[name]

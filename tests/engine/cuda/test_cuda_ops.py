@@ -7,6 +7,7 @@ import engine
 from engine.backends import HOST
 from engine.op import Draw
 from engine.scan.cuda.headers import runtime
+from tests.draws import covering
 from tests.engine.cuda.device_compiler import compiled
 
 pytestmark = pytest.mark.cupy
@@ -82,7 +83,6 @@ def test_an_expression_in_cuda_gives_the_numbers_of_the_rule(dtype):
     assert wrong == []
 
 
-@pytest.mark.parametrize("compiler", ["nvcc", "nvrtc"])
-@pytest.mark.parametrize("real", [4, 8])
+@pytest.mark.parametrize(("real", "compiler"), covering([4, 8], ["nvcc", "nvrtc"]))
 def test_real_compilers_take_every_expression(real, compiler):
     assert len(compiled(source(real), "sm_90", compiler=compiler)) > 40

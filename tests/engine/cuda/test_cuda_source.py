@@ -46,15 +46,18 @@ def programs(name: str, *, B: int, H: int, dtype: str = "float32") -> list[Any]:
 # ---- planted faults
 
 FAULTS = {
-    "no barrier": ("sweep", "if (!barrier.meet()) return;", ""),
-    "a barrier without a release": ("sweep", "emulated::release_add(counter, 1u)",
-                                    "emulated::relaxed_add(counter, 1u)"),
-    "no wait before the release": ("sweep", "epoch++;\n        __syncthreads();", "epoch++;"),
     "parts that are read too early": ("graph", "lane);\n        __syncthreads();\n",
                                       "lane);\n"),
     "a stage that is read too early": ("graph", "__syncwarp();  // this one", "// this one"),
     "a thread that leaves": ("graph", "    if (k >= 0",
                              "    if (threadIdx.x == 40) return;\n    if (k >= 0"),
+    # From here on slow: a barrier of the grid that is not there or lacks a part is planted in
+    # `test_emulator.py` too, a bad address in `test_emulated_memory.py`, and two registers that
+    # are swapped, below, give wrong numbers as other rows do.
+    "no barrier": ("sweep", "if (!barrier.meet()) return;", ""),
+    "a barrier without a release": ("sweep", "emulated::release_add(counter, 1u)",
+                                    "emulated::relaxed_add(counter, 1u)"),
+    "no wait before the release": ("sweep", "epoch++;\n        __syncthreads();", "epoch++;"),
     "rows of the tile before": ("graph", "const long b = first_row + r,", "const long b = r,"),
     "an array that is too short": ("graph", "const long u = first_unit + n %",
                                    "const long u = 900 + first_unit + n %"),
@@ -101,9 +104,7 @@ def wrong(form: str) -> str:
 
 
 @cupy_only
-@pytest.mark.parametrize(
-    ("fault", "order"), first(len(FAULTS), crossed(FAULTS, ["first", "last", "any"]))
-)
+@pytest.mark.parametrize(("fault", "order"), first(3, crossed(FAULTS, ["first", "last", "any"])))
 def test_a_planted_fault_shows_in_every_order_of_threads(monkeypatch, untrusted, fault, order):
     emulator = pytest.importorskip("cupy._emulator")
     form, old, new = FAULTS[fault]
@@ -114,7 +115,7 @@ def test_a_planted_fault_shows_in_every_order_of_threads(monkeypatch, untrusted,
 
 
 @cupy_only
-@pytest.mark.parametrize("order", ["first", "last", "any"])
+@pytest.mark.parametrize("order", first(1, ["first", "last", "any"]))
 def test_one_scratch_for_two_steps_shows(monkeypatch, untrusted, order):
     # The next step writes what other blocks still multiply.
     emulator = pytest.importorskip("cupy._emulator")
@@ -182,13 +183,12 @@ def test_a_barrier_that_never_fills_gives_nan_and_says_so(monkeypatch, untrusted
 
 
 WITH_PRODUCTS = [("lstm", 16, 256), ("reset_before", 16, 256), ("lstm", 64, 512)]
-OTHERS = [("layer_norm", 16, 256),
-          # From here on slow: the emulator's compiler takes these structures in `make test`.
-          ("coupled", 4, 32),
+OTHERS = [("layer_norm", 16, 256), ("coupled", 4, 32),
           ("lstm", 1, 64), ("matrix_memory", 4, 32), ("widths", 4, 32), ("largest", 8, 16),
           ("mixing", 4, 32)]  # fmt: skip
 GRID = [
     ("sm_90", *WITH_PRODUCTS[0], 1),
+    # From here on slow: the emulator's compiler takes all structures in `make test`.
     *(("sm_90", *one, 0) for one in OTHERS),
     *(("sm_90", *WITH_PRODUCTS[0], precision) for precision in (0, 2)),
     ("sm_80", *WITH_PRODUCTS[0], 0),
@@ -198,7 +198,7 @@ GRID = [
 ]
 
 
-@pytest.mark.parametrize(("architecture", "name", "B", "H", "precision"), first(2, GRID))
+@pytest.mark.parametrize(("architecture", "name", "B", "H", "precision"), first(1, GRID))
 def test_a_real_compiler_takes_it_without_spills(architecture, name, B, H, precision):
     for program in programs(name, B=B, H=H):
         for choice in choices(program, KernelLayout(program), precision):

@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.draws import crossed, first
 from tests.engine.cuda import emulated_kernels as kernels
 from tests.engine.cuda.device_compiler import ARCHITECTURES, COMPILERS, RefusedError, compiled
 
@@ -14,9 +15,9 @@ SOURCES = {
 }
 
 
-@pytest.mark.parametrize("compiler", COMPILERS)
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
-@pytest.mark.parametrize("name", SOURCES)
+@pytest.mark.parametrize(
+    ("name", "architecture", "compiler"), first(2, crossed(SOURCES, ARCHITECTURES, COMPILERS))
+)
 def test_the_source_of_the_emulator_compiles_for_a_device(name, architecture, compiler):
     source, shared = SOURCES[name]
     found = compiled(source, architecture, compiler=compiler)

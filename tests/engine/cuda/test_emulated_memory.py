@@ -9,6 +9,8 @@ if not getattr(cupy, "IS_FAKE", False):
 
 from cupy._emulator import ORDERS, KernelError, settings
 
+from tests.draws import first
+
 
 @pytest.fixture(params=ORDERS)
 def order(request):
@@ -120,15 +122,16 @@ RACES = {
     "write and read": "s[i] = i; out[i] = s[i ^ 32];",
     "read and write": "s[i] = i; __syncthreads(); out[i] = s[i ^ 32]; s[i] = 1;",
     "two writes": "s[i / 2] = i;",
+    "16 bytes and one of them": "if (i == 1) s[2] = 1; if (i == 40) *(float4*)s = {1, 2, 3, 4};",
+    # From here on slow.
     "a lane of the same warp": "s[i] = i; out[i] = s[i ^ 1];",
     "shuffles order no memory": "s[i] = i; __shfl_sync(~0u, i, 0); out[i] = s[i ^ 1];",
     "another warp than the one that is synchronised": "s[i] = i; __syncwarp(); out[i] = s[i ^ 32];",
     "some readers": "if (i > 40) out[i] = s[0]; if (i == 3) s[0] = 1;",
-    "16 bytes and one of them": "if (i == 1) s[2] = 1; if (i == 40) *(float4*)s = {1, 2, 3, 4};",
 }
 
 
-@pytest.mark.parametrize("name", RACES)
+@pytest.mark.parametrize("name", first(4, RACES))
 def test_races_in_shared_memory(order, name):
     with pytest.raises(KernelError, match=r"k: a race in block \(0, 0, 0\): thread \(\d+, 0, 0\) "):
         run(RACES[name])
@@ -139,16 +142,17 @@ def test_races_in_shared_memory(order, name):
 ORDERED = {
     "a barrier": "s[i] = i; __syncthreads(); out[i] = s[63 - i]; __syncthreads(); s[i] = 1;",
     "a barrier of the warp": "s[i] = i; __syncwarp(); out[i] = s[i ^ 31]; __syncwarp(); s[i] = 2;",
+    "atomics": "if (i == 0) s[0] = 0; __syncthreads(); atomicAdd(&s[0], 1.0f); __syncthreads();"
+    "out[i] = s[0];",
+    "halves of a word": "((unsigned short*)s)[i] = i; __syncthreads(); out[i] = s[0] == s[0];",
+    # From here on slow.
     "its own": "s[i] = i; s[i] += 2; out[i] = s[i];",
     "all read, then each its own": "s[i] = i; __syncwarp(); float t = s[i ^ 1]; __syncwarp();"
     "s[i] = t + s[i]; out[i] = s[i];",
     "the same value": "s[3] = 1; __syncthreads(); out[i] = s[3];",
-    "atomics": "if (i == 0) s[0] = 0; __syncthreads(); atomicAdd(&s[0], 1.0f); __syncthreads();"
-    "out[i] = s[0];",
-    "halves of a word": "((unsigned short*)s)[i] = i; __syncthreads(); out[i] = s[0] == s[0];",
 }
 
 
-@pytest.mark.parametrize("name", ORDERED)
+@pytest.mark.parametrize("name", first(4, ORDERED))
 def test_what_is_ordered_is_no_race(order, name):
     assert not np.isnan(run(ORDERED[name])).any()
