@@ -1,30 +1,34 @@
 """Test the benchmark of recurrences on a GPU: lines, checks and files, run on arrays of the host.
 
-What needs CuPy runs in a process with the fake of CuPy on its path, so that no other test sees it.
+What needs CuPy runs in forks of a process with the fake of CuPy on its path, so that no other test
+sees it.
 """
 
 import json
 import math
-import os
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 
 from benchmarks import devices, gpu_lines, gpu_peers, gpu_record, gpu_recurrence
 from benchmarks.gpu_lines import Line
-from tests import ROOT
+from tests.devices import FAKE
+from tests.draws import first
+from tests.forks import Forks
 
-FAKE = ROOT / "tests" / "fake_cupy"
 TINY = (4, 2, 3, 5)
 
 
-def on_the_fake(code, *, ok=True):
+@pytest.fixture(scope="module")
+def forks():
+    """Yield a process that finds the fake of CuPy."""
+    with Forks(FAKE) as opened:
+        yield opened
+
+
+def on_the_fake(forks, code, *, ok=True):
     """Return the output of a program that finds the fake of CuPy."""
-    env = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(FAKE)])}
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=env, text=True,
-                          capture_output=True, timeout=300)  # fmt: skip
+    done = forks.run(code)
     assert (done.returncode == 0) == ok, done.stderr
     return done.stdout
 
@@ -131,21 +135,22 @@ recurrence.main(["--device", "cupy", "--into", {path!r}, *{arguments}])
 """
 
 
-def run_into(path, *, cells=("lstm", "layernorm"), classes=(), more="", arguments=()):
+def run_into(forks, path, *, cells=("lstm", "layernorm"), classes=(), more="", arguments=()):
     code = RUN.format(cells=cells, classes=tuple(classes or gpu_lines.CLASSES), more=more,
                       path=str(path), arguments=list(arguments))  # fmt: skip
-    said = on_the_fake(code)
+    said = on_the_fake(forks, code)
     return said, json.loads(path.read_text(encoding="utf-8"))
 
 
-def test_the_benchmark_runs_on_the_fake_and_says_what_it_is(tmp_path):
-    said, result = run_into(tmp_path / "a.json")
+@pytest.mark.parametrize("cells", first(1, [["layernorm"], ["lstm", "layernorm"]]))
+def test_the_benchmark_runs_on_the_fake_and_says_what_it_is(cells, forks, tmp_path):
+    said, result = run_into(forks, tmp_path / "a.json", cells=cells)
     assert result["finished"]
     assert result["machine"]["gpu"] == {"name": devices.FAKE, "fake": True}
     left_out = {one["what"] for one in result["not_run"]}
     rows = {(row["cell"], row["precision"]): row for row in result["rows"]}
     classes = [one for one in gpu_lines.CLASSES if one not in left_out]
-    assert set(rows) == {(cell, one) for cell in ("lstm", "layernorm") for one in classes}
+    assert set(rows) == {(cell, one) for cell in cells for one in classes}
     for (_, precision), row in rows.items():
         assert row["failed"] == {}
         assert 0 < row["errors"]["bptt"] <= gpu_recurrence.TOLERANCES[precision]
@@ -154,7 +159,7 @@ def test_the_benchmark_runs_on_the_fake_and_says_what_it_is(tmp_path):
         assert row["microseconds_a_step"]["bptt"] > 0
     assert "bptt loop" in rows["layernorm", "float32"]["microseconds_a_step"]
     assert said.count("us a step") == len(rows)
-    again, same = run_into(tmp_path / "a.json")
+    again, same = run_into(forks, tmp_path / "a.json", cells=cells)
     assert "us a step" not in again
     assert same["rows"] == result["rows"]
 
@@ -169,7 +174,7 @@ def wrong(name, w):
 """
 
 
-def test_a_wrong_gradient_of_ours_is_caught_before_it_is_timed(tmp_path):
+def test_a_wrong_gradient_of_ours_is_caught_before_it_is_timed(forks, tmp_path):
     more = PLANTED + "gpu_recurrence.gpu_peers.cells.build = wrong\n" + (
         "true = gpu_recurrence.gpu_peers.reference\n"
         "def reference(line, given):\n"
@@ -178,7 +183,9 @@ def test_a_wrong_gradient_of_ours_is_caught_before_it_is_timed(tmp_path):
         "    finally:\n        cells.build = wrong\n"
         "gpu_recurrence.gpu_peers.reference = reference\n"
     )  # fmt: skip
-    _, result = run_into(tmp_path / "a.json", cells=("lstm",), classes=["float32"], more=more)
+    _, result = run_into(
+        forks, tmp_path / "a.json", cells=("lstm",), classes=["float32"], more=more
+    )
     row = result["rows"][0]
     assert "gradients are wrong" in row["failed"]["bptt"]
     assert row["ratio"] is None
@@ -186,12 +193,12 @@ def test_a_wrong_gradient_of_ours_is_caught_before_it_is_timed(tmp_path):
     assert result["groups"]["float32"]["losses"] == 1
 
 
-def test_no_line_begins_after_the_time_is_up(tmp_path):
-    _, result = run_into(tmp_path / "a.json", arguments=("--minutes", "0"))
+def test_no_line_begins_after_the_time_is_up(forks, tmp_path):
+    _, result = run_into(forks, tmp_path / "a.json", arguments=("--minutes", "0"))
     assert (result["finished"], result["rows"]) == (False, [])
 
 
-def test_a_line_that_ends_the_process_is_kept_as_failed_and_not_tried_again(tmp_path):
+def test_a_line_that_ends_the_process_is_kept_as_failed_and_not_tried_again(forks, tmp_path):
     path = tmp_path / "a.json"
     code = RUN.format(
         cells=("lstm", "gru"),
@@ -200,18 +207,18 @@ def test_a_line_that_ends_the_process_is_kept_as_failed_and_not_tried_again(tmp_
         arguments=[],
         more="import os\ngpu_recurrence.measured = lambda *a, **k: os._exit(5)",
     )
-    on_the_fake(code, ok=False)
+    on_the_fake(forks, code, ok=False)
     found = json.loads(path.read_text(encoding="utf-8"))
     row = found["rows"][0]
     assert "ended the process" in row["failed"]["bptt"]
     assert found["groups"]["float32"]["failed"] == 1
-    _, result = run_into(path, cells=("lstm", "gru"), classes=["float32"])
+    _, result = run_into(forks, path, cells=("lstm", "gru"), classes=["float32"])
     assert result["rows"][0] == row
     assert result["rows"][1]["cell"] != "lstm" or result["rows"][1]["precision"] != "float32"
     assert result["finished"]
 
 
-def test_a_line_that_was_cut_off_is_tried_once_more(tmp_path):
+def test_a_line_that_was_cut_off_is_tried_once_more(forks, tmp_path):
     path = tmp_path / "a.json"
     short = ("--minutes", "0.5")
     code = RUN.format(
@@ -221,11 +228,11 @@ def test_a_line_that_was_cut_off_is_tried_once_more(tmp_path):
         arguments=list(short),
         more="import os\ngpu_recurrence.measured = lambda *a, **k: os._exit(5)",
     )
-    on_the_fake(code, ok=False)
+    on_the_fake(forks, code, ok=False)
     found = json.loads(path.read_text(encoding="utf-8"))
     assert "cut_off" in found["rows"][0]
     assert found["groups"] == {}
-    on_the_fake(code, ok=False)
+    on_the_fake(forks, code, ok=False)
     found = json.loads(path.read_text(encoding="utf-8"))
     assert "cut_off" not in found["rows"][0]
     assert found["groups"]["float32"]["failed"] == 1
@@ -241,9 +248,9 @@ def test_an_account_that_fails_costs_no_times(monkeypatch):
     assert told == ["not told: KeyError: 'x'"]
 
 
-def test_times_of_the_fake_do_not_reach_the_results():
+def test_times_of_the_fake_do_not_reach_the_results(forks):
     assert "are kept only in a file" in on_the_fake(
-        "from benchmarks import recurrence\nrecurrence.main(['--device', 'cupy'])", ok=False
+        forks, "from benchmarks import recurrence\nrecurrence.main(['--device', 'cupy'])", ok=False
     )
     assert devices.result_name("eager", "numpy") == "eager"
 

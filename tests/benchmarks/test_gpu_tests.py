@@ -12,6 +12,7 @@ import pytest
 from benchmarks import gpu_test_part, gpu_tests
 from benchmarks.gpu_processes import Ended, ran
 from tests import ROOT
+from tests.draws import first
 
 KEY = {"source": "1", "gpu": "x", "versions": {}}
 
@@ -46,7 +47,7 @@ def pytest_run(tmp_path, *, last="pass", leave_out=(), more=()):
     return found, {line["test"].rpartition("::")[2]: line for line in lines}
 
 
-@pytest.mark.parametrize("more", [(), ("-n", "1")])
+@pytest.mark.parametrize("more", first(1, [["-n", "1"], []]))
 def test_the_plugin_writes_every_outcome_and_why(tmp_path, more):
     run, found = pytest_run(tmp_path, more=more)
     assert run.status == 1, run.output

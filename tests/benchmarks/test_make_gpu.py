@@ -21,15 +21,32 @@ from benchmarks import (
 )
 from benchmarks.gpu_processes import Ended, ran, tail
 from tests import ROOT
+from tests.devices import FAKE
+from tests.forks import Forks
 
-FAKE = ROOT / "tests" / "fake_cupy"
 KEY = {"source": "1", "gpu": "x", "versions": {}}
 
 
-def in_process(*arguments, path=(FAKE,)):
-    """Return the status and the output of a program of this project."""
-    env = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (ROOT, *path)))}
-    done = subprocess.run([sys.executable, *arguments], cwd=ROOT, env=env, text=True,
+@pytest.fixture(scope="module")
+def forks():
+    """Yield a process that finds the fake of CuPy."""
+    with Forks(FAKE) as opened:
+        yield opened
+
+
+def run_gpu(forks, *arguments):
+    """Run the benchmark as `python -m benchmarks.gpu` does; return its status and output."""
+    done = forks.run(
+        f"import runpy, sys\nsys.argv = {['gpu', *arguments]}\n"
+        "runpy.run_module('benchmarks.gpu', run_name='__main__', alter_sys=True)"
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+def in_process(code):
+    """Return the status and the output of a program in a process of its own."""
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=env, text=True,
                           capture_output=True, timeout=300)  # fmt: skip
     return done.returncode, done.stdout + done.stderr
 
@@ -42,7 +59,7 @@ import engine, rnn
 from benchmarks import gpu, recurrence, gpu_small_runs, gpu_tests
 print(sorted({"graphviz", "torch", "jax", "matplotlib"} & {n for n, m in sys.modules.items() if m}))
 """
-    assert in_process("-c", code, path=()) == (0, "[]\n")
+    assert in_process(code) == (0, "[]\n")
 
 
 def test_pictures_need_the_package_graphviz_only_for_dot(tmp_path):
@@ -58,7 +75,7 @@ try:
 except ImportError as error:
     print(error)
 """
-    status, output = in_process("-c", code, path=())
+    status, output = in_process(code)
     assert status == 0, output
     assert "graphviz" in output
     assert {"a.svg", "a.html", "a.png", "a.json"} <= {path.name for path in tmp_path.iterdir()}
@@ -70,16 +87,15 @@ def test_make_gpu_runs_by_the_python_of_the_machine():
     assert done.stdout == "py -m benchmarks.gpu --minutes 4\n"
 
 
-def test_the_fake_writes_nothing_into_the_results():
-    status, output = in_process("-m", "benchmarks.gpu")
+def test_the_fake_writes_nothing_into_the_results(forks):
+    status, output = run_gpu(forks)
     assert status == 1
     assert "CuPy is a fake here" in output
 
 
-def test_parts_are_kept_and_not_run_again(tmp_path):
-    run = ("-m", "benchmarks.gpu", "--out", str(tmp_path), "--minutes", "2", "--only",
-           "environment")  # fmt: skip
-    status, output = in_process(*run)
+def test_parts_are_kept_and_not_run_again(forks, tmp_path):
+    run = ("--out", str(tmp_path), "--minutes", "2", "--only", "environment")
+    status, output = run_gpu(forks, *run)
     assert status == 0, output
     assert "environment: up to 18 s" in output
     found = json.loads((tmp_path / "environment.json").read_text(encoding="utf-8"))
@@ -88,12 +104,12 @@ def test_parts_are_kept_and_not_run_again(tmp_path):
     assert found["machine"]["gpu"]["fake"]
     assert {"nvcc", "compute-sanitizer"} <= set(found["programs"])
     assert [path.name for path in tmp_path.iterdir()] == ["environment.json"]
-    status, again = in_process(*run)
+    status, again = run_gpu(forks, *run)
     assert status == 0
     assert "up to" not in again
     assert "environment: one step right" in again
     assert "recurrence_grid: not run" in again
-    assert "up to" in in_process(*run, "--again")[1]
+    assert "up to" in run_gpu(forks, *run, "--again")[1]
 
 
 def test_a_program_that_never_ends_is_ended_with_its_children(tmp_path):

@@ -37,6 +37,13 @@ def exact(tmp_path):
     return tmp_path / "exact.npz"
 
 
+@pytest.fixture(scope="module")
+def process():
+    """Yield a process of ours, between two shapes."""
+    with recurrence_turns.Process(recurrence_side.OURS, "lstm", 1) as opened:
+        yield opened
+
+
 def run(path, *arguments):
     recurrence.main([*arguments, "--into", str(path)])
     return json.loads(path.read_text(encoding="utf-8"))
@@ -87,29 +94,28 @@ def test_a_line_beside_torch(monkeypatch, tmp_path):
     assert "torch.nn" in recurrence_tables.lines(result)[-1]
 
 
-def test_wrong_gradients_are_not_timed(exact):
+def test_wrong_gradients_are_not_timed(exact, process):
     with np.load(exact) as right:
         wrong = [right[name] for name in right]
     wrong[1] = wrong[1] * 1.001
     np.savez(exact, *wrong)
-    with recurrence_turns.Process(recurrence_side.OURS, "lstm", 1) as process:
-        found = process.open(SHAPE, exact)
-        assert found.keys() == {"bptt"}
-        assert found["bptt"].keys() == {"failed"}
-        assert "AssertionError" in found["bptt"]["failed"]
-        process.close()
-        with pytest.raises(RuntimeError, match="AssertionError"):
-            recurrence_turns.line(SHAPE, 1, exact, [process])
+    found = process.open(SHAPE, exact)
+    assert found.keys() == {"bptt"}
+    assert found["bptt"].keys() == {"failed"}
+    assert "AssertionError" in found["bptt"]["failed"]
+    process.close()
+    with pytest.raises(RuntimeError, match="AssertionError"):
+        recurrence_turns.line(SHAPE, 1, exact, [process])
+    process.close()
 
 
-def test_one_process_answers_for_several_shapes(exact, tmp_path):
+def test_one_process_answers_for_several_shapes(exact, process, tmp_path):
     other = (3, 1, 2, 4)
     recurrence_problem.write_exact("lstm", other, tmp_path / "other.npz")
-    with recurrence_turns.Process(recurrence_side.OURS, "lstm", 1) as process:
-        for shape, path in ((SHAPE, exact), (other, tmp_path / "other.npz")):
-            assert process.open(shape, path)["bptt"]["milliseconds"] > 0
-            assert process.turn("bptt", 2)["milliseconds"] > 0
-            process.close()
+    for shape, path in ((SHAPE, exact), (other, tmp_path / "other.npz")):
+        assert process.open(shape, path)["bptt"]["milliseconds"] > 0
+        assert process.turn("bptt", 2)["milliseconds"] > 0
+        process.close()
 
 
 def test_gradients_that_are_missing_are_an_error(exact):

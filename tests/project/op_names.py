@@ -130,8 +130,11 @@ def strings(node: ast.AST) -> Iterator[str]:
             yield one.value
 
 
-def read(path: Path, root: Path) -> OpNames:
-    """Return what a file says of names of ops; `found` are lines of file, line and text."""
+def read(path: Path, root: Path, tree: ast.AST) -> OpNames:
+    """Return what a file, of this syntax tree, says of names of ops.
+
+    `found` are lines of file, line and text.
+    """
     visitor = OpNames(path.relative_to(root).as_posix())
-    visitor.visit(ast.parse(path.read_text(encoding="utf-8")))
+    visitor.visit(tree)
     return visitor

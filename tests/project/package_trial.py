@@ -87,16 +87,20 @@ def install(python: Path, *what: object) -> None:
         "--disable-pip-version-check", *what, cwd=python.parent)  # fmt: skip
 
 
-def tried(python: Path, home: Path, **variables: str) -> list[str]:
-    """Use the packages and every verb of the command in a folder; return what was printed."""
+def used(python: Path, home: Path, **variables: str) -> list[str]:
+    """Use the packages and ask the command what works, in a new folder; return what was printed."""
     home.mkdir()
+    told = {"cwd": home, "XDG_CACHE_HOME": str(home / "cache"), **variables}
+    return [run(python, "-c", USE, **told), run(python.parent / "bptt", "doctor", **told)]
+
+
+def trained(python: Path, home: Path, **variables: str) -> list[str]:
+    """Run every other verb of the command in a folder; return what was printed."""
     bptt = python.parent / "bptt"
     (home / "fox.txt").write_text("The quick brown fox jumps over the lazy dog.\n" * 40)
     sizes = ("--steps", 4, "--hidden", 6, "--batch", 2, "--length", 8)
     told = {"cwd": home, "XDG_CACHE_HOME": str(home / "cache"), **variables}
     return [
-        run(python, "-c", USE, **told),
-        run(bptt, "doctor", **told),
         run(bptt, "train", "--text", "fox.txt", "--out", "run", *sizes, **told),
         run(bptt, "resume", "run", "--steps", 6, **told),
         run(bptt, "sample", "run", "--count", 20, **told),
@@ -105,6 +109,11 @@ def tried(python: Path, home: Path, **variables: str) -> list[str]:
         run(python, "-m", "rnn", "--help", **told),
         run(python, "-m", "bptt", "--help", **told),
     ]
+
+
+def tried(python: Path, home: Path, **variables: str) -> list[str]:
+    """Use the packages and every verb of the command; return what was printed."""
+    return [*used(python, home, **variables), *trained(python, home, **variables)]
 
 
 def runs(python: str) -> bool:

@@ -1,6 +1,7 @@
 """Guard the shape of the project: imports run downward, nothing is imported unasked."""
 
 import ast
+import gc
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -44,13 +45,37 @@ def modules_of(node: ast.AST) -> list[str]:
     return []
 
 
+@pytest.fixture(autouse=True, scope="module")
+def _trees() -> Iterator[None]:
+    """Keep the trees until the last test, and parse without collections, which take longer."""
+    enabled = gc.isenabled()
+    gc.disable()
+    yield
+    tree.cache_clear()
+    importing.cache_clear()
+    if enabled:
+        gc.enable()
+
+
 @cache
+def tree(text: str) -> ast.Module:
+    """Return the syntax tree of a source, which no check may change: all of them share it."""
+    return ast.parse(text)
+
+
+@cache
+def importing(text: str) -> list[tuple[int, ast.AST, list[str]]]:
+    """Return the nodes of a source that import, with their lines and modules."""
+    walked = ast.walk(tree(text))
+    return [(node.lineno, node, found) for node in walked if (found := modules_of(node))]
+
+
 def imports(path: Path) -> dict[str, int]:
     """Return the first names of all modules that a file imports anywhere in it, with a line."""
     found: dict[str, int] = {}
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        for name in modules_of(node):
-            found.setdefault(name.partition(".")[0], node.lineno)
+    for line, _, names in importing(path.read_text(encoding="utf-8")):
+        for name in names:
+            found.setdefault(name.partition(".")[0], line)
     return found
 
 
@@ -88,12 +113,12 @@ def circle(package: str, root: Path = ROOT) -> str:
     below: dict[str, dict[str, int]] = {}
     for name, path in names.items():
         found = below[name] = {}
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            for module in modules_of(node):
+        for line, node, imported in importing(path.read_text(encoding="utf-8")):
+            for module in imported:
                 inner = node.names if isinstance(node, ast.ImportFrom) else []
                 for one in (module, *(f"{module}.{alias.name}" for alias in inner)):
                     if one in names:
-                        found.setdefault(one, node.lineno)
+                        found.setdefault(one, line)
     try:
         TopologicalSorter(below).prepare()
     except CycleError as error:
@@ -121,17 +146,22 @@ def test_the_check_of_circles_can_fail(tmp_path):
         assert sorted(found) == ["a/x.py:2: imports a.y", "a/y.py:1: imports a.x"]
 
 
+def op_names_in(path: Path, root: Path = ROOT) -> op_names.OpNames:
+    """Return what a file says of names of ops."""
+    return op_names.read(path, root, tree(path.read_text(encoding="utf-8")))
+
+
 @pytest.mark.parametrize("package", ALLOWED)
 def test_no_op_names_outside_of_records(package):
     files = [path for path in sources(package) if ROOT / "engine" / "ops" not in path.parents]
-    found = [line for path in files for line in op_names.read(path, ROOT).found.values()]
+    found = [line for path in files for line in op_names_in(path).found.values()]
     assert not found, "ask for a field of the op's record (engine/op.py):\n" + "\n".join(found)
 
 
 @pytest.mark.parametrize("place", [*op_names.TRANSLATIONS, *op_names.WORDS])
 def test_what_may_tell_ops_by_their_names_is_there(place):
     expected = {*op_names.TRANSLATIONS.get(place, {}), *op_names.WORDS.get(place, {})}
-    assert expected <= op_names.read(ROOT / place, ROOT).used
+    assert expected <= op_names_in(ROOT / place).used
 
 
 @pytest.mark.parametrize(
@@ -148,29 +178,29 @@ def test_what_may_tell_ops_by_their_names_is_there(place):
 def test_the_check_of_op_names_can_fail(line, tmp_path):
     planted = tmp_path / "planted.py"
     planted.write_text(f"import engine\n\n{line}\n")
-    (found,) = op_names.read(planted, tmp_path).found.values()
+    (found,) = op_names_in(planted, tmp_path).found.values()
     assert found.startswith("planted.py:3: ")
     planted.write_text('node.op.sign == "+" or node.op is SCAN or node.op.kind == "layout"\n')
-    assert not op_names.read(planted, tmp_path).found
+    assert not op_names_in(planted, tmp_path).found
 
 
-def run(code: str) -> str:
+@cache
+def imported_unasked() -> set[str]:
+    """Return the modules of a process that imports the engine and the layers, and no more."""
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
-    )
-    return done.stdout.strip()
+        [sys.executable, "-c", "import sys, engine, rnn; print(*sys.modules)"],
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    return set(done.stdout.split())
 
 
 def test_nothing_imports_cupy_or_pictures_unasked():
-    unasked = "('cupy', 'viz', 'graphviz', 'matplotlib')"
-    assert (
-        run(f"import sys, engine, rnn; print([m for m in {unasked} if m in sys.modules])") == "[]"
-    )
+    assert {"engine", "rnn"} <= imported_unasked()
+    assert not {"cupy", "viz", "graphviz", "matplotlib"} & imported_unasked()
 
 
 def test_nothing_imports_networkx_before_a_graph_is_asked_for():
-    code = "import sys, engine, rnn; print('networkx' in sys.modules)"
-    assert run(code) == "False"
+    assert "networkx" not in imported_unasked()
 
 
 @pytest.mark.parametrize("package", ALLOWED)
@@ -181,7 +211,7 @@ def test_files_stay_small_and_say_what_they_own(package):
         assert lines <= LONGEST, (
             f"{place}:{LONGEST + 1}: {lines} lines, {LONGEST} at most; split it"
         )
-        assert ast.get_docstring(ast.parse(text)), f"{place}:1: no docstring says what it owns"
+        assert ast.get_docstring(tree(text)), f"{place}:1: no docstring says what it owns"
 
 
 # With these a sentence says what something is, not what a function does.
@@ -195,11 +225,11 @@ These This Those To Twice Two What When Where Whether Which While Who Whose Why 
 OWNERS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Module)
 
 
-def statements(tree: ast.AST) -> Iterator[ast.AST]:
+def statements(node: ast.AST) -> Iterator[ast.AST]:
     """Yield a tree and all statements in it, without the expressions, which are most of it."""
-    yield tree
+    yield node
     for name in ("body", "orelse", "handlers", "finalbody", "cases"):
-        inner = getattr(tree, name, ())
+        inner = getattr(node, name, ())
         for one in inner if isinstance(inner, list) else ():
             yield from statements(one)
 
@@ -207,7 +237,7 @@ def statements(tree: ast.AST) -> Iterator[ast.AST]:
 def without_a_verb(text: str) -> list[str]:
     """Return line, name and first word of each docstring that begins with no verb."""
     found = []
-    for node in statements(ast.parse(text)):
+    for node in statements(tree(text)):
         if not isinstance(node, OWNERS):
             continue
         first = (ast.get_docstring(node) or "Return").split()[0].rstrip(".,:;")
@@ -290,7 +320,7 @@ def states(text: str) -> list[int]:
     found: list[int] = []
     if not any(kind in text for kind in kinds):
         return found  # to walk all files takes seconds
-    for node in ast.walk(ast.parse(text)):
+    for node in ast.walk(tree(text)):
         made = node.bases if isinstance(node, ast.ClassDef) else []
         made = [*made, node.func] if isinstance(node, ast.Call) else made
         if any(last_name(one) in kinds for one in made):
@@ -356,13 +386,13 @@ ROOMS = (
 def rooms_imported(path: Path) -> dict[str, int]:
     """Return the rooms of `viz` that a file imports from, with a line each."""
     found: dict[str, int] = {}
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        for name in modules_of(node):
+    for line, node, names in importing(path.read_text(encoding="utf-8")):
+        for name in names:
             first, *rest = name.split(".")
             if first == "viz":
                 whole = isinstance(node, ast.ImportFrom) and not rest
                 for room in [alias.name for alias in node.names] if whole else rest[:1]:
-                    found.setdefault(room, node.lineno)
+                    found.setdefault(room, line)
     return found
 
 

@@ -6,6 +6,7 @@ from importlib.util import find_spec
 import pytest
 
 import engine
+from tests.draws import slow_beside
 from tests.project import package_trial as trial
 
 pytestmark = pytest.mark.skipif(find_spec("hatchling") is None, reason="hatchling is not installed")
@@ -38,14 +39,31 @@ def test_the_source_distribution_builds_the_same_wheel(distributions, home):
     assert trial.content(again) == trial.content(wheel)
 
 
-def test_it_is_used_in_an_environment_of_its_own(distributions, home):
-    python = trial.environment(home / "venv")
-    trial.install(python, "--no-deps", "--no-index", distributions[0])
-    trial.borrow(python)
-    used, doctor, learnt, *_ = trial.tried(python, home / "tried")
+@pytest.fixture(scope="module")
+def python(distributions, home):
+    """Return the Python of an environment that has the wheel."""
+    own = trial.environment(home / "venv")
+    trial.install(own, "--no-deps", "--no-index", distributions[0])
+    trial.borrow(own)
+    return own
+
+
+@pytest.fixture(scope="module")
+def said(python, home):
+    """Use the packages in that environment; return what was printed."""
+    return trial.used(python, home / "tried")
+
+
+def test_it_is_used_in_an_environment_of_its_own(said, home):
+    used, doctor = said
     assert used.strip() == f"used {engine.__version__}"
     assert str(home / "venv") in doctor
     assert "all that is there works" in doctor
+
+
+@slow_beside("test_it_is_used_in_an_environment_of_its_own")
+def test_every_verb_of_the_command_runs_there(said, python, home):
+    learnt, *_ = trial.trained(python, home / "tried")
     assert "written to run" in learnt
     drawn = {path.name for path in (home / "tried" / "drawn").iterdir()}
     assert drawn == {"story.svg", "last.svg", "all.svg", "gates.svg", "influence.html",

@@ -3,6 +3,7 @@
 import ast
 import itertools
 import re
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -17,11 +18,13 @@ def names(node):
     return {one.id for one in ast.walk(node) if isinstance(one, ast.Name)}
 
 
+@cache
 def marks_of(text):
-    """Yield each test of a file with its decorators."""
-    for node in ast.parse(text).body:
-        if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
-            yield node.name, node.decorator_list
+    """Return each test of a file with its decorators."""
+    return [
+        (node.name, node.decorator_list) for node in ast.parse(text).body
+        if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")
+    ]  # fmt: skip
 
 
 def slow_tests(*functions):

@@ -13,6 +13,7 @@ import pytest
 
 import rnn
 from tests import ROOT
+from tests.draws import slow_beside
 from tests.project import typed_script
 
 SPACES = (
@@ -59,6 +60,7 @@ def test_mypy_knows_every_name_and_what_calls_return(project):
     assert status == 0, said
 
 
+@slow_beside("test_mypy_knows_every_name_and_what_calls_return")
 def test_pyright_knows_every_name_and_what_calls_return(project):
     if find_spec("pyright") is None:
         pytest.skip("pyright is not installed")
