@@ -67,7 +67,7 @@ KINDS = [(decay, delta) for decay in ("none", "number", "scalar", "key") for del
 LONGEST_FIRST = [200, 65, 64, 63, 17, 16, 15, 2, 1]
 
 
-@pytest.mark.parametrize(("T", "kind"), covering(LONGEST_FIRST, KINDS, parts=2), ids=str)
+@pytest.mark.parametrize(("T", "kind"), covering(LONGEST_FIRST, KINDS), ids=str)
 def test_chunks_equal_steps(T, kind):
     decay, delta = kind
     step, xs = memory(decay, delta), inputs(T, B)
@@ -82,9 +82,9 @@ def test_long_chunks_of_the_delta_rule_equal_steps():
     close(results(step, S0, xs, "steps"), results(step, S0, xs, "chunks"), 1e-12)
 
 
-@pytest.mark.parametrize("turned", [False, True])
-@pytest.mark.parametrize("reverse", [False, True])
-@pytest.mark.parametrize("decay", ["scalar", "key"])
+@pytest.mark.parametrize(
+    ("turned", "reverse", "decay"), covering([False, True], [True, False], ["scalar", "key"])
+)
 def test_in_both_directions_with_either_axis_first(turned, reverse, decay):
     step, xs = memory(decay, True, turned), inputs(70, B, 3)
     shape = (B, 3, 5, 4) if turned else (B, 3, 4, 5)
@@ -105,8 +105,10 @@ def test_without_a_batch():
     close(results(step, S0, xs, "steps"), results(step, S0, xs, "chunks"), 1e-13)
 
 
-@pytest.mark.parametrize("numbers_of", ["zero", "negative", "above one", "tiny", "equal"])
-@pytest.mark.parametrize("delta", [False, True])
+@pytest.mark.parametrize(
+    ("numbers_of", "delta"),
+    covering(["zero", "negative", "above one", "tiny", "equal"], [False, True]),
+)
 def test_decays_of_any_number(numbers_of, delta):
     T = 40
     decay = {

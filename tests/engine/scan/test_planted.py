@@ -17,6 +17,7 @@ from engine.state import current
 from engine.stepping import stepping
 from tests import ROOT
 from tests.conftest import settings
+from tests.draws import covering
 from tests.rnn.cells import test_cells as cells
 
 
@@ -160,8 +161,10 @@ def refused(name: str, wrong: Any) -> None:
         cells.check_against_oracle(name, cells.layer(name), run=wrong)
 
 
-@pytest.mark.parametrize("part", ["x", "h", "weight_ih", "weight_hh", "bias_ih", "bias_hh"])
-@pytest.mark.parametrize("name", cells.GATES)
+@pytest.mark.parametrize(
+    ("part", "name"),
+    covering(["x", "h", "weight_ih", "weight_hh", "bias_ih", "bias_hh"], cells.GATES),
+)
 def test_an_oracle_that_is_off_is_caught(name, part):
     refused(name, scaled(part))
 
