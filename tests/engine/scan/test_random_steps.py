@@ -1,5 +1,8 @@
 """Compare random recurrences with the explicit loop, 500 or the first few; test the checker."""
 
+import os
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -33,9 +36,9 @@ def step(state, x):
 
 
 @pytest.fixture(scope="module")
-def kept(tmp_path_factory):
-    """Return a folder of kernels, as those that all programs share take seconds to compile."""
-    return str(tmp_path_factory.mktemp("kernels"))
+def kept():
+    """Return the cache of other tests: kernels that all programs share take seconds to compile."""
+    return os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
 
 
 def fails(seeds, compiler, kept):
