@@ -103,9 +103,10 @@ def job(name, given, **options):
     return numbers
 
 
-@pytest.mark.parametrize(("name", "shape", "options"), first(6, [
-    *((name, SHAPES[0], {}) for name in STEPS),
+@pytest.mark.parametrize(("name", "shape", "options"), first(4, [
+    *((name, SHAPES[0], {}) for name in ("selective", "stacked", "chosen_from")),
     ("selective", SHAPES[1], {}),
+    ("memory", SHAPES[0], {}),
     *(("selective", SHAPES[0], {one: True})
       for one in ("lengths", "reverse", "mask", "checkpoint")),
     *(("selective", shape, {}) for shape in SHAPES[2:]),
