@@ -128,8 +128,7 @@ def test_products_with_the_hessian_are_those_of_the_loop(name, options):
         np.testing.assert_allclose(one, other, rtol=0, atol=1e-10 * scale)
 
 
-@pytest.mark.parametrize("threads", [2, 3])
-@pytest.mark.parametrize("name", STEPS)
+@pytest.mark.parametrize(("name", "threads"), covering(STEPS, [2, 3]))
 def test_threads_change_no_bit_of_them(name, threads, monkeypatch):
     monkeypatch.setattr(division, "SMALL", 0)
     division.divided.cache_clear()

@@ -5,7 +5,7 @@ import pytest
 
 import engine
 from engine.ops.solving import unit_lower_inverse
-from tests.draws import covering
+from tests.draws import covering, crossed, first
 
 B = 2
 
@@ -63,11 +63,11 @@ def close(a, b, tolerance):
         np.testing.assert_allclose(other / scale, one / scale, rtol=0, atol=tolerance)
 
 
-KINDS = [(decay, delta) for decay in ("none", "number", "scalar", "key") for delta in (False, True)]
-LONGEST_FIRST = [200, 65, 64, 63, 17, 16, 15, 2, 1]
+KINDS = [(decay, delta) for delta in (True, False) for decay in ("key", "scalar", "number", "none")]
+LENGTHS = [200, 65, 16, 1, 64, 63, 17, 15, 2]
 
 
-@pytest.mark.parametrize(("T", "kind"), covering(LONGEST_FIRST, KINDS, parts=2), ids=str)
+@pytest.mark.parametrize(("T", "kind"), first(4, crossed(LENGTHS, KINDS)), ids=str)
 def test_chunks_equal_steps(T, kind):
     decay, delta = kind
     step, xs = memory(decay, delta), inputs(T, B)
@@ -82,9 +82,9 @@ def test_long_chunks_of_the_delta_rule_equal_steps():
     close(results(step, S0, xs, "steps"), results(step, S0, xs, "chunks"), 1e-12)
 
 
-@pytest.mark.parametrize("turned", [False, True])
-@pytest.mark.parametrize("reverse", [False, True])
-@pytest.mark.parametrize("decay", ["scalar", "key"])
+@pytest.mark.parametrize(
+    ("turned", "reverse", "decay"), covering([False, True], [True, False], ["scalar", "key"])
+)
 def test_in_both_directions_with_either_axis_first(turned, reverse, decay):
     step, xs = memory(decay, True, turned), inputs(70, B, 3)
     shape = (B, 3, 5, 4) if turned else (B, 3, 4, 5)
@@ -105,8 +105,10 @@ def test_without_a_batch():
     close(results(step, S0, xs, "steps"), results(step, S0, xs, "chunks"), 1e-13)
 
 
-@pytest.mark.parametrize("numbers_of", ["zero", "negative", "above one", "tiny", "equal"])
-@pytest.mark.parametrize("delta", [False, True])
+@pytest.mark.parametrize(
+    ("numbers_of", "delta"),
+    covering(["zero", "negative", "above one", "tiny", "equal"], [False, True]),
+)
 def test_decays_of_any_number(numbers_of, delta):
     T = 40
     decay = {

@@ -12,6 +12,7 @@ import engine
 from engine.scan import recorded
 from engine.scan.c import core
 from engine.scan.c.division import Division
+from tests.draws import first
 
 DIVISIONS = [(1, 1), (2, 1), (2, 2), (3, 3), (4, 2), (4, 4)]
 
@@ -37,11 +38,11 @@ def narrow_sums(h, x):
     return h, (engine.sum(h * x, axis=2), engine.sum(h * h, axis=1))
 
 
-@pytest.mark.parametrize(("step", "shape", "meets"), [
-    (decay, (1, 256), [False, False]), (decay, (3, 256), [False, False]),
-    (decay, (1, 64, 16), [False, False]), (reversed_decay, (1, 256), [True, True]),
-    (narrow_sums, (1, 64, 16), [True, False]), (narrow_sums, (3, 40, 6), [True, False]),
-])  # fmt: skip
+@pytest.mark.parametrize(("step", "shape", "meets"), first(3, [
+    (decay, (1, 256), [False, False]), (reversed_decay, (1, 256), [True, True]),
+    (narrow_sums, (3, 40, 6), [True, False]), (narrow_sums, (1, 64, 16), [True, False]),
+    (decay, (3, 256), [False, False]), (decay, (1, 64, 16), [False, False]),
+]))  # fmt: skip
 def test_threads_meet_where_one_reads_what_another_wrote(step, shape, meets, monkeypatch):
     kernels = []
 

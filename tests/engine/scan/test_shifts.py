@@ -5,6 +5,7 @@ import pytest
 
 import engine
 import rnn
+from tests.draws import covering
 
 
 def numbers(*shape, seed=0):
@@ -38,8 +39,7 @@ def inputs(T):
     return leaf(numbers(T, 2, 3, seed=5)), init
 
 
-@pytest.mark.parametrize("T", [8, 9, 50])
-@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize(("T", "reverse"), covering([8, 9, 50], [False, True]))
 def test_shifts_are_those_of_the_steps(T, reverse):
     x, init = inputs(T)
     assert "method shifts" in engine.explain_scan(window, init, x, reverse=reverse)

@@ -17,12 +17,12 @@ from engine.scan.kernels.beside import is_in_order, reduced
 from engine.scan.kernels.lowering import lowered
 from engine.scan.plan import PlanCore
 from engine.scan.program import Program
-from tests.draws import normal
+from tests.draws import covering, first, normal
 from tests.engine.scan.recorded_programs import of_cell
 from tests.engine.scan.test_fused import only
 
 COMPILED = Fused(CCore(), PlanCore())
-SHAPES = [(6, 3, 5, 4), (6, 1, 5, 4), (6, 2, 1, 4), (6, 2, 5, 1), (6, 1, 1, 1), (1, 2, 3, 2)]
+SHAPES = [(6, 3, 5, 4), (6, 1, 1, 1), (6, 1, 5, 4), (6, 2, 1, 4), (6, 2, 5, 1), (1, 2, 3, 2)]
 
 
 def selective(fixed):
@@ -103,12 +103,14 @@ def job(name, given, **options):
     return numbers
 
 
-@pytest.mark.parametrize(("name", "shape", "options"), [
-    *(("selective", shape, {}) for shape in SHAPES),
-    *((name, SHAPES[0], {}) for name in STEPS if name != "selective"),
+@pytest.mark.parametrize(("name", "shape", "options"), first(4, [
+    *((name, SHAPES[0], {}) for name in ("selective", "stacked", "chosen_from")),
+    ("selective", SHAPES[1], {}),
+    ("memory", SHAPES[0], {}),
     *(("selective", SHAPES[0], {one: True})
-      for one in ("reverse", "lengths", "mask", "checkpoint")),
-], ids=str)  # fmt: skip
+      for one in ("lengths", "reverse", "mask", "checkpoint")),
+    *(("selective", shape, {}) for shape in SHAPES[2:]),
+]), ids=str)  # fmt: skip
 def test_numbers_to_second_order_are_those_of_the_loop(name, shape, options):
     T, B = shape[:2]
     if "lengths" in options:
@@ -151,8 +153,7 @@ def test_padding_of_any_numbers_changes_nothing():
         np.testing.assert_array_equal(one, other)
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("rows", [1, 3])
+@pytest.mark.parametrize(("rows", "dtype"), covering([1, 3], ["float32", "float64"]))
 def test_bits_do_not_depend_on_threads(rows, dtype):
     numbers = job("selective", leaves((9, rows, 256, 16), dtype))
     before = engine.get_num_threads()
