@@ -31,7 +31,7 @@ from rnn.training import Checkpoints, fit
 from rnn.training.history import Log, Validation
 from tests import ROOT
 from tests.counting import cpu_seconds
-from tests.draws import first
+from tests.draws import covering, crossed, first
 
 SMALL = ["--hidden", "8", "--length", "6", "--batch", "4", "--steps", "12", "--validate-every", "5",
          "--save-every", "4", "--dropout", "0.2"]  # fmt: skip
@@ -145,7 +145,7 @@ def test_a_run_that_is_over_stays_as_it_is(folder, tmp_path, capsys):
     assert_same(copy, folder)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", first(1, [signal.SIGINT, signal.SIGTERM]))
 def test_a_signal_stops_it_and_resume_goes_on_to_the_bit(number, text, tmp_path):
     out = tmp_path / "run"
     command = [sys.executable, "-m", "rnn", "train", "--text", str(text), "--out", str(out), *SMALL,
@@ -166,7 +166,7 @@ def test_a_signal_stops_it_and_resume_goes_on_to_the_bit(number, text, tmp_path)
     assert_same(out, whole)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", first(1, [signal.SIGTERM, signal.SIGINT]))
 def test_a_signal_ends_a_long_validation_within_seconds(number, tmp_path):
     long = tmp_path / "long.txt"
     long.write_text(LINES * 400, encoding="utf-8")  # a validation takes minutes
@@ -295,7 +295,7 @@ def packed(tmp_path):
     return path
 
 
-@pytest.mark.parametrize("level", ["character", "word"])
+@pytest.mark.parametrize("level", first(1, ["word", "character"]))
 def test_a_packed_text_is_the_text(level, packed, folder, words_folder, text, tmp_path, capsys):
     plain = folder if level == "character" else words_folder
     out = train(packed, tmp_path / "run", "--level", level, "--steps", "7")
@@ -514,8 +514,7 @@ def test_sample_into_a_pipe_that_closes(folder):
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
-@pytest.mark.parametrize("verb", ["evaluate", "sample"])
-@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize(("verb", "unbuffered"), covering(["evaluate", "sample"], ["", "1"]))
 def test_a_full_disk_is_said_in_one_line(verb, unbuffered, folder):
     with open("/dev/full", "w") as full:
         done = subprocess.run([sys.executable, "-m", "rnn", verb, str(folder)], cwd=ROOT,
@@ -606,9 +605,10 @@ def test_a_described_vocabulary_comes_back_in_order():
     assert vocabulary({"vocabulary": described(shared)}) == shared
 
 
-@pytest.mark.parametrize("level", ["character", "word"])
-@pytest.mark.parametrize("mapped", [1 << 26, 10])
-@pytest.mark.parametrize("end", ["\r\n", "\r"])
+@pytest.mark.parametrize(
+    ("end", "mapped", "level"),
+    covering(["\r\n", "\r"], [10, 1 << 26], ["character", "word"]),
+)
 def test_lines_end_in_lf_for_any_line_end_in_the_file(level, mapped, end, folder, words_folder,
                                                           tmp_path, monkeypatch):  # fmt: skip
     monkeypatch.setattr("rnn.command.texts.MAPPED", mapped)
@@ -623,13 +623,13 @@ def test_lines_end_in_lf_for_any_line_end_in_the_file(level, mapped, end, folder
 
 
 ENCODINGS = ["latin-1", "utf-16", "utf-16-le", "UTF8", "utf-8-sig"]
-STORED = [("other.txt", "character"), ("other.txt.gz", "word")]
-CROSSED = [("other.txt", "word"), ("other.txt.gz", "character")]
+STORED = [("other.txt", "character"), ("other.txt.gz", "word"),
+          ("other.txt", "word"), ("other.txt.gz", "character")]  # fmt: skip
 
 
 @pytest.mark.parametrize(
     ("encoding", "name", "level"),
-    first(10, [(one, *how) for way in (STORED, CROSSED) for one in ENCODINGS for how in way]),
+    first(5, [(encoding, *how) for encoding, how in crossed(ENCODINGS, STORED)]),
 )
 def test_texts_of_other_encodings(encoding, name, level, folder, words_folder, tmp_path, capsys):
     other = tmp_path / name

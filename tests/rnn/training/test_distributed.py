@@ -22,7 +22,7 @@ import rnn
 from engine.state import Rows
 from rnn.distributed import Share, bounds
 from tests import ROOT
-from tests.draws import first
+from tests.draws import first, slow_beside
 
 ALONE = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 SECONDS = 120
@@ -81,6 +81,7 @@ def test_several_processes_train_as_one(run, tmp_path, number, names):
     assert text.count("is as on one process") == (len(names) or 5), text
 
 
+@slow_beside("test_several_processes_train_as_one")
 def test_mistakes_make_a_difference(run, tmp_path):
     status, text = run(2, "planted", tmp_path)
     assert status == 0, text
@@ -228,6 +229,7 @@ def test_a_killed_process_ends_the_job_which_resumes_to_the_bit(start, run, tmp_
         killed_and_resumed(start, run, tmp_path / str(seed), seed, expected)
 
 
+@slow_beside("test_states_with_as_many_units_as_rows_go_on_with_another_number_of_processes")
 def test_a_run_goes_on_with_another_number_of_processes(run, tmp_path):
     expected = finished(run, tmp_path / "whole")
     for number, steps in ((2, 13), (3, 20), (1, 27), (2, 40)):
@@ -423,7 +425,7 @@ def test_a_loader_that_says_itself_what_its_batches_are_is_read_whole():
     assert all(isinstance(one, rnn.data.Chunk) for one in unread(loader))
 
 
-@pytest.mark.parametrize("number", [2, 4])
+@pytest.mark.parametrize("number", first(1, [2, 4]))
 def test_training_reads_the_rows_of_each_rank(run, tmp_path, number):
     status, text = run(number, "reading", tmp_path)
     assert status == 0, text

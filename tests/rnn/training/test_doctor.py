@@ -12,6 +12,7 @@ from engine.scan.c import compiler
 from rnn.command import doctor, main
 from rnn.shadowed import shadowing
 from tests import ROOT
+from tests.draws import covering, first
 from tests.engine.test_host_kernels import there_is_a_compiler
 
 compiles = pytest.mark.skipif(not there_is_a_compiler(), reason="there is no compiler")
@@ -72,8 +73,7 @@ def test_no_compiler_is_no_fault(no_gpu, capsys, monkeypatch):
     assert told["c"] == "does not run here: there is no compiler"
 
 
-@pytest.mark.parametrize("place", [0, 2])
-@pytest.mark.parametrize("wrong", [1e-3, float("nan")])
+@pytest.mark.parametrize(("wrong", "place"), covering([1e-3, float("nan")], [0, 2]))
 def test_wrong_numbers_are_found(wrong, place, no_gpu, capsys, monkeypatch):
     right = doctor._trained
 
@@ -113,7 +113,7 @@ def said(code, folder):
 
 @pytest.mark.parametrize(
     ("name", "code"),
-    [("rnn", "import bptt"), ("viz", "import bptt; bptt.viz"), ("engine", "import bptt")],
+    first(2, [("viz", "import bptt; bptt.viz"), ("engine", "import bptt"), ("rnn", "import bptt")]),
 )
 def test_the_package_of_all_three_names_a_file_that_shadows_one(name, code, tmp_path):
     file = tmp_path / f"{name}.py"

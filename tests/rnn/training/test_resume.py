@@ -11,7 +11,7 @@ import rnn
 from rnn.metrics import NLL, Accuracy
 from rnn.training import Callback, Checkpoints, fit, random_state, read_checkpoint, set_random_state
 from rnn.training.carrying import put_together, taken_apart
-from tests.draws import covering
+from tests.draws import covering, crossed, first
 from tests.rnn.training.small_training import (
     Net,
     Shuffled,
@@ -36,11 +36,8 @@ def answers_on(net, batch, state):
 
 
 KINDS = {
-    "shuffled": {"data": lambda: Shuffled(batches())},
-    "carried": {"carry": True},
     "carried, shuffled": {"carry": True, "data": lambda: Shuffled(batches())},
     "no len": {"data": lambda: Sized(batches()), "validation": VALIDATION},
-    "every epoch": {"validation": VALIDATION, "patience": 3},
     "every 2 steps": {"validation": VALIDATION, "validate_every": 2, "patience": 9,
                       "carry": True},
     "metrics": {"validation": VALIDATION, "validate_every": 2, "metrics": [Accuracy(), NLL()],
@@ -54,15 +51,19 @@ KINDS = {
                 "validation": VALIDATION, "validate_every": 2},
     "by epoch": {"schedule": lambda o: rnn.schedules.ExponentialLR(o, 0.5),
                  "schedule_every": "epoch"},
-    "plateau": {"schedule": lambda o: rnn.schedules.ReduceLROnPlateau(o, patience=0, factor=0.5),
-                "validation": VALIDATION, "validate_every": 2},
     "momentum": {"schedule": lambda o: rnn.schedules.OneCycleLR(o, 0.1, 30),
                  "optimizer": lambda p, lr: rnn.optim.SGD(p, lr=lr, momentum=0.9)},
+    # Each of these has another one above that does what it does, and more.
+    "shuffled": {"data": lambda: Shuffled(batches())},
+    "carried": {"carry": True},
+    "every epoch": {"validation": VALIDATION, "patience": 3},
+    "plateau": {"schedule": lambda o: rnn.schedules.ReduceLROnPlateau(o, patience=0, factor=0.5),
+                "validation": VALIDATION, "validate_every": 2},
 }  # fmt: skip
 STEPS = 12
 
 
-@pytest.mark.parametrize(("kind", "begin"), covering(KINDS, [1, 2]))
+@pytest.mark.parametrize(("kind", "begin"), first(9, crossed(KINDS, [1, 2])))
 def test_a_run_stopped_at_any_step_goes_on_to_the_bit(kind, begin, tmp_path):
     whole = run(tmp_path / "whole", steps=STEPS, **KINDS[kind])
     before = random_state()
@@ -236,8 +237,9 @@ def test_settings_of_groups_that_differ_are_said(tmp_path):
     assert "has lr of group 1=0.25, and the checkpoint's began with lr of group 1=0.5, w" in text
 
 
-@pytest.mark.parametrize("stop", [4, 5, 7])
-@pytest.mark.parametrize("kind", ["list", "shuffled", "no len", "accumulated"])
+@pytest.mark.parametrize(
+    ("kind", "stop"), covering(["list", "shuffled", "no len", "accumulated"], [4, 5, 7])
+)
 def test_data_in_another_order_are_said(kind, stop, tmp_path):
     def data(items):
         return {"shuffled": Shuffled, "no len": Sized}.get(kind, list)(items)

@@ -24,6 +24,7 @@ from rnn.sweeps.records import Records
 from rnn.sweeps.running import run_trial
 from rnn.sweeps.space import Space
 from tests import ROOT
+from tests.draws import first
 from tests.rnn.training import small_sweep
 from tests.rnn.training.small_sweep import SAMPLES, SPACE, train
 
@@ -525,7 +526,7 @@ def alive(pid):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs signals")
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize("number", first(2, [signal.SIGKILL, signal.SIGTERM, signal.SIGINT]))
 def test_signals_end_a_sweep_and_its_processes(number, tmp_path):
     path = tmp_path / "sweep.jsonl"
     process = subprocess.Popen(
