@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import engine
-from tests.draws import leaf, normal
+from tests.draws import covering, leaf, normal
 from tests.engine.ops.standard import same
 
 pytestmark = pytest.mark.usefixtures("quiet")
@@ -163,8 +163,10 @@ PRODUCTS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("f", PRODUCTS)
-@pytest.mark.parametrize("zeros", [(), (0,), (2,), (4,), (1, 3), (0, 4), (0, 1, 2), range(5)])
+ZEROS = [(), (0,), (2,), (4,), (1, 3), (0, 4), (0, 1, 2), range(5)]
+
+
+@pytest.mark.parametrize(("f", "zeros"), covering(PRODUCTS, ZEROS))
 def test_products_with_zeros(f, zeros):
     x = np.array([1.5, -0.7, 2.0, 0.4, -1.2])
     x[list(zeros)] = 0
