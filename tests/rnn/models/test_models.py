@@ -23,7 +23,7 @@ from rnn.models import (
     detached,
     forced,
 )
-from tests.draws import covering, normal
+from tests.draws import covering, normal, slow_beside
 
 T, B, V, E, H = 6, 3, 9, 4, 5
 LENGTHS = [6, 1, 4]
@@ -177,7 +177,7 @@ def test_detached_keeps_the_form():
 
 @pytest.mark.parametrize(
     ("cell", "pooling", "bidirectional"),
-    covering(["rnn", "lstm", "gru"], ["last", "mean", "max"], [False, True], parts=2),
+    covering(["rnn", "lstm", "gru"], ["last", "mean", "max"], [False, True]),
 )
 def test_a_padded_row_is_classified_as_it_is_alone(cell, pooling, bidirectional):
     model = Classifier(V, 4, embedding=E, hidden=H, layers=2, cell=cell, pooling=pooling,
@@ -224,6 +224,7 @@ def test_prediction_is_in_evaluation_mode_and_puts_the_mode_back():
     assert (model(X).numpy() != model(X).numpy()).any()
 
 
+@slow_beside("test_a_classifier_of_features_and_its_loss")
 def test_a_classifier_learns():
     engine.seed(0)
     draws = np.random.default_rng(0)
@@ -372,6 +373,7 @@ def test_characters_are_read_within_each_word():
         model(X, LENGTHS)
 
 
+@slow_beside("test_a_tagger_with_a_crf")
 def test_a_tagger_learns_spans():
     engine.seed(0)
     draws = np.random.default_rng(0)
@@ -713,9 +715,9 @@ def peephole(I, H):
     return rnn.PeepholeLSTMCell(I, H)
 
 
-@pytest.mark.parametrize("bidirectional", [False, True])
-@pytest.mark.parametrize("layers", [1, 2])
-@pytest.mark.parametrize("name", ["lstm", "gru", "rnn"])
+@pytest.mark.parametrize(
+    ("name", "layers", "bidirectional"), covering(["lstm", "gru", "rnn"], [2, 1], [True, False])
+)
 def test_layers_of_cells_are_the_layers_of_that_name(name, layers, bidirectional):
     # The same cells given as a function: other names, the same numbers.
     cell = {"lstm": rnn.LSTMCell, "gru": rnn.GRUCell, "rnn": rnn.ElmanCell}[name]
