@@ -124,7 +124,7 @@ def test_a_cell_with_a_layer_norm_runs_in_c(affine, axis):
     assert told.startswith("c: runs it")
 
 
-@pytest.mark.parametrize(("dtype", "tolerance"), [("float64", 1e-11), ("float32", 2e-4)])
+@pytest.mark.parametrize(("dtype", "tolerance"), first(1, [("float64", 1e-11), ("float32", 2e-4)]))
 def test_the_kernel_and_the_loop_agree(dtype, tolerance):
     for one, other in zip(run(dtype), run(dtype, unroll=True), strict=True):
         np.testing.assert_allclose(one, other, rtol=tolerance, atol=tolerance)

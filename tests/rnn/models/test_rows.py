@@ -149,11 +149,11 @@ RESET = {
 }  # fmt: skip
 
 
-# Two layers both ways with the batch first, time reversed, and a stack of two kinds of cells.
+# Two layers both ways with the batch first, time reversed, then two kinds of cells.
 RESET_MIXED = ["lstm batch first", "reverse", "stacked", "both", "recurrent", "rnn", "lstm", "gru"]
 
 
-@pytest.mark.parametrize("name", first(3, RESET_MIXED))
+@pytest.mark.parametrize("name", first(2, RESET_MIXED))
 def test_what_is_before_a_border_and_behind_it_are_runs_of_their_own(name):
     make, first = RESET[name]
     net, x = make(), normal(T, B, I)
@@ -168,7 +168,7 @@ def test_what_is_before_a_border_and_behind_it_are_runs_of_their_own(name):
         np.testing.assert_allclose(y[:, row : row + 1], expected, rtol=1e-10)
 
 
-@pytest.mark.parametrize("name", first(3, RESET_MIXED))
+@pytest.mark.parametrize("name", first(2, RESET_MIXED[2:] + RESET_MIXED[:2]))
 def test_fused_and_explicit_start_rows_over_alike(name):
     make, first = RESET[name]
     net = make()
