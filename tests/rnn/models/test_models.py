@@ -134,6 +134,7 @@ def test_generation_is_fed_from_a_state():
     assert found == list(itertools.islice(model.generate([1, 2, 3], temperature=0), 4))
 
 
+@slow_beside("rnn/test_optim.py::test_a_network_learns")
 def test_a_language_model_learns_a_rule():
     engine.seed(0)
     model = LanguageModel(5, 8, 16, cell="gru")
@@ -396,6 +397,7 @@ def test_a_tagger_learns_spans():
     assert (model.predict(x, lengths) == y)[kept].mean() > 0.95
 
 
+@slow_beside("rnn/models/test_seq2seq.py::test_every_device_gives_the_same")
 def test_every_device_gives_the_same(device):
     y = np.zeros((T, B), dtype=int)
     for make in (

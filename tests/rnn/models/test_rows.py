@@ -92,7 +92,7 @@ NETS = {
 }
 
 
-@pytest.mark.parametrize("name", NETS)
+@pytest.mark.parametrize("name", first(3, list(NETS)[::-1]))
 def test_a_packed_batch_gives_what_lengths_give(name):
     net, first = NETS[name](), name == "batch first"
     x = normal(T, B, I).astype("f")

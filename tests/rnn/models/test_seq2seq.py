@@ -55,7 +55,7 @@ VARIANTS_MIXED = [VARIANTS[n] for n in (5, 8, 3, 6, 0, 1, 2, 4, 7, 9)]
 # ---- teacher forcing
 
 
-@pytest.mark.parametrize("options", first(4, VARIANTS_MIXED))
+@pytest.mark.parametrize("options", first(2, VARIANTS_MIXED))
 def test_all_steps_at_once_are_the_steps_one_by_one(options):
     model = made(**options)
     inputs = np.concatenate([np.ones((1, B), dtype=int), Y[:-1]])
@@ -71,7 +71,7 @@ def test_all_steps_at_once_are_the_steps_one_by_one(options):
             assert (weights[:, b, :n] > 0).all()
 
 
-@pytest.mark.parametrize("options", first(3, VARIANTS_MIXED))
+@pytest.mark.parametrize("options", first(2, VARIANTS_MIXED))
 def test_explicit_and_compiled_are_the_same(options):
     model = made(**options)
     parameters = model.parameters()
@@ -308,6 +308,7 @@ def test_a_memory_that_needs_no_gradient_and_one_that_does(options):
             assert leaves[0].grad is None
 
 
+@slow_beside("test_a_change_of_the_model_or_the_call_is_seen")
 def test_derivatives_of_derivatives_see_the_memory_of_their_call():
     model = made("additive", attend="before")
     model.loss(X, LENGTHS, Y).backward()
@@ -477,7 +478,7 @@ def test_dropout_falls_while_training_only():
 # ---- decoding
 
 
-@pytest.mark.parametrize("options", first(3, VARIANTS_MIXED))
+@pytest.mark.parametrize("options", first(2, VARIANTS_MIXED))
 def test_greedy_decoding_is_free_running(options):
     model = made(**options)
     found = model.decode(X, LENGTHS, limit=6)
