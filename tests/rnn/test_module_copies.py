@@ -36,7 +36,7 @@ from rnn.models import (
     Sequential,
     Tagger,
 )
-from tests.draws import normal
+from tests.draws import first, normal
 
 X = normal(4, 2, 3).astype("f")
 IDS = np.array([[1, 2], [3, 4], [0, 1]])
@@ -111,8 +111,16 @@ def test_no_public_module_is_left_out():
     assert not missing, "enter them in MODULES here: how each is made, and how it is called"
 
 
-@pytest.mark.parametrize("copied", [lambda m: pickle.loads(pickle.dumps(m)), copy.deepcopy])
-@pytest.mark.parametrize("kind", MODULES, ids=lambda kind: kind.__name__)
+def pickled(module):
+    return pickle.loads(pickle.dumps(module))
+
+
+COPIES = [(kind, copied) for copied in (pickled, copy.deepcopy) for kind in MODULES]
+
+
+@pytest.mark.parametrize(
+    ("kind", "copied"), first(len(MODULES), COPIES), ids=lambda one: one.__name__
+)
 def test_a_copy_is_the_same_network_on_weights_of_its_own(kind, copied):
     make, run = MODULES[kind]
     net = make().eval()

@@ -11,6 +11,7 @@ import pytest
 import engine
 import rnn
 from rnn import schedules
+from tests.draws import covering
 
 Make = Callable[[Any, Any], Any]
 BASES = (0.5, 0.04)
@@ -528,8 +529,7 @@ RESUMED: dict[str, Callable[[Any], Any]] = {
 }
 
 
-@pytest.mark.parametrize("name", RESUMED)
-@pytest.mark.parametrize("stop", [0, 5, 10, 11, 25])
+@pytest.mark.parametrize(("name", "stop"), covering(RESUMED, [0, 5, 10, 11, 25]))
 def test_resuming_is_exact_to_the_bit(name, stop):
     make = RESUMED[name]
     o = optimiser("RMSprop")

@@ -7,7 +7,7 @@ import pytest
 
 import engine
 import rnn
-from tests.draws import normal, normal_leaf
+from tests.draws import covering, normal, normal_leaf, slow_beside
 
 T, B, I, H = 7, 2, 3, 4
 KINDS = [
@@ -96,8 +96,7 @@ def path_sums(one, seeds, kind):
     return d_x, d_z, d_w
 
 
-@pytest.mark.parametrize("kind", KINDS, ids=str)
-@pytest.mark.parametrize("make", CELLS)
+@pytest.mark.parametrize(("make", "kind"), covering(CELLS, KINDS), ids=str)
 def test_gradients_are_the_sums_over_the_paths_that_are_left(make, kind):
     engine.seed(1)
     cell = make(I, H, dtype="float64")
@@ -121,6 +120,7 @@ def test_gradients_are_the_sums_over_the_paths_that_are_left(make, kind):
         np.testing.assert_allclose(own.numpy(), other, **EXACT)
 
 
+@slow_beside("rnn/test_padding.py::test_lengths_of_any_integers_are_truncated_alike")
 @pytest.mark.parametrize("kind", KINDS, ids=str)
 def test_values_are_those_of_the_whole_run_and_so_are_gradients_that_reach_all(kind):
     nets = [rnn.LSTM(I, H, num_layers=2, dtype="float64"),

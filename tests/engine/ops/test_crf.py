@@ -8,7 +8,7 @@ import pytest
 
 import engine
 from rnn.models import CRF
-from tests.draws import normal, normal_leaf
+from tests.draws import first, normal, normal_leaf, slow_beside
 
 T, B, K = 5, 3, 3
 LENGTHS = [5, 1, 3]
@@ -67,6 +67,7 @@ def test_the_partition_is_the_sum_over_all_sequences():
     np.testing.assert_allclose(whole[0], expected[0], rtol=1e-12)
 
 
+@slow_beside("test_scores_are_those_of_the_paths_within_their_lengths")
 def test_the_likelihood_of_all_sequences_sums_to_one():
     model, e = crf(), normal(T, 1, K)
     paths, _ = every(model, e[:, 0])
@@ -98,7 +99,7 @@ def test_viterbi_finds_the_best_of_all(names):
             assert not tags.numpy()[n:, b].any()
 
 
-@pytest.mark.parametrize("names", [None, BIO, IOBES])
+@pytest.mark.parametrize("names", first(1, [IOBES, BIO, None]))
 def test_marginals_are_the_gradient_of_the_partition_and_those_of_all_sequences(names):
     model = crf() if names is None else crf(names, scheme="IOBES" if "E-X" in names else "BIO")
     e = normal_leaf(T, B, model.tags)
@@ -140,6 +141,7 @@ def test_explicit_and_compiled_are_the_same():
         np.testing.assert_allclose(a.numpy(), b.numpy(), rtol=1e-12)
 
 
+@slow_beside("test_marginals_are_the_gradient_of_the_partition_and_those_of_all_sequences")
 def test_constraints_leave_only_sequences_of_spans():
     model = crf(BIO, scheme="BIO")
     e = normal(4, 1, 5)

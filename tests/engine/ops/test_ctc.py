@@ -12,7 +12,7 @@ import pytest
 import engine
 from engine.apply import apply
 from engine.ops.ctc import LATTICE
-from tests.draws import leaf, normal
+from tests.draws import leaf, normal, slow_beside
 
 
 def log_probs(*shape: int, salt: int = 0, scale: float = 1.0) -> np.ndarray:
@@ -105,6 +105,7 @@ def test_reductions_and_infinity(reduction, zero_infinity):
     assert slope[:, SPELLED].any(axis=(0, 2)).all()
 
 
+@slow_beside("test_derivatives_from_logits")
 def test_derivatives_of_both_orders(device):
     rows = [row for row, fits in zip(ROWS, SPELLED, strict=True) if fits]
     frames = [f for f, fits in zip(FRAMES, SPELLED, strict=True) if fits]

@@ -9,7 +9,7 @@ import engine
 import rnn
 from engine.backends import HOST
 from engine.ops.chance import chance, philox
-from tests.draws import normal
+from tests.draws import covering, first, normal
 
 T, B, H = 7, 3, 5
 scan_module = importlib.import_module("engine.scan")
@@ -105,12 +105,11 @@ def run(executor, **options):
         scan_module.EXECUTORS[:] = before
 
 
-@pytest.mark.parametrize(
-    "options",
-    [{}, {"reverse": True}, {"lengths": [7, 0, 3]}, {"checkpoint": 3},
-     {"checkpoint": 2, "reverse": True, "lengths": [2, 7, 6]}],
-)  # fmt: skip
-@pytest.mark.parametrize("executor", ["c", "plan"])
+OPTIONS = [{}, {"reverse": True}, {"lengths": [7, 0, 3]}, {"checkpoint": 3},
+           {"checkpoint": 2, "reverse": True, "lengths": [2, 7, 6]}]  # fmt: skip
+
+
+@pytest.mark.parametrize(("executor", "options"), covering(["c", "plan"], OPTIONS))
 def test_masks_are_the_same_in_every_executor(executor, options):
     plain = {name: value for name, value in options.items() if name != "checkpoint"}
     for one, other in zip(run(executor, **options), run("explicit", **plain), strict=True):
@@ -155,7 +154,7 @@ def test_layers_drop_between_layers_and_only_while_training():
     assert sum(node.op.name == "chance" for node in graph.nodes) in (0, 2)
 
 
-@pytest.mark.parametrize("checkpoint", [False, 2])
+@pytest.mark.parametrize("checkpoint", first(1, [2, False]))
 def test_recurrences_in_recurrences_have_masks_of_their_own(checkpoint):
     # An inner scan draws by the key of its step, so a second run of the outer one repeats it.
 

@@ -18,6 +18,7 @@ from engine.operators import BINARY
 from engine.ops.keys import Slot
 from engine.ops.matrices import LinAlgError
 from engine.scan.c.compiler import CannotCompileError, compiled
+from tests.draws import first
 from tests.engine.ops.test_ops import CASES, _draw
 
 XP = HOST.xp
@@ -356,8 +357,14 @@ IN_C = [case.values for case in CASES if case.values[0].kind == "elementwise"
 IN_C += [(REGISTRY[name], Example(inputs, attrs)) for name, inputs, attrs in EXTREMES]
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("case", range(len(IN_C)), ids=[op.name for op, _ in IN_C])
+# In single precision C has functions of its own, in double precision those of its library.
+IN_TURN = [(case, dtype) for dtype in ("float32", "float64") for case in range(len(IN_C))]
+
+
+@pytest.mark.parametrize(
+    ("case", "dtype"), first(len(IN_C), IN_TURN),
+    ids=[f"{IN_C[case][0].name}-{dtype}" for case, dtype in IN_TURN],
+)  # fmt: skip
 def test_c_gives_numpys_values(case, dtype):
     check_c(*IN_C[case], getattr(library(IN_C, dtype), f"f{case}"), dtype)
 
@@ -389,8 +396,13 @@ def check_folded(op: Op, dtype: str) -> None:
 FOLDED = [op for op in REGISTRY.values() if op.kind == "reduction" and op.c]
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("op", FOLDED, ids=[op.name for op in FOLDED])
+FOLDED_IN_TURN = [(op, dtype) for dtype in ("float32", "float64") for op in FOLDED]
+
+
+@pytest.mark.parametrize(
+    ("op", "dtype"), first(len(FOLDED), FOLDED_IN_TURN),
+    ids=[f"{op.name}-{dtype}" for op, dtype in FOLDED_IN_TURN],
+)  # fmt: skip
 def test_reductions_in_c_give_numpys_values(op, dtype):
     check_folded(op, dtype)
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import engine
-from tests.draws import leaf, normal
+from tests.draws import covering, leaf, normal, slow_beside
 from tests.engine.ops.standard import same
 
 pytestmark = pytest.mark.usefixtures("quiet")
@@ -30,12 +30,14 @@ def inside(x: Any, low: float, high: float) -> Any:
     return low + (high - low) * engine.sigmoid(x)
 
 
+@slow_beside("engine/ops/test_ops.py::test_derivatives_agree_with_differences")
 @pytest.mark.parametrize(("name", "domain"), ONES)
 def test_derivatives_of_functions_of_one_array(name, domain):
     f = getattr(engine, name)
     assert engine.gradcheck(lambda x: engine.sin(f(inside(x, *domain))) * x, [normal(2, 3)], 2)
 
 
+@slow_beside("engine/ops/test_ops.py::test_derivatives_agree_with_differences")
 @pytest.mark.parametrize("name", TWOS.split())
 def test_derivatives_of_functions_of_two_arrays(name):
     f = getattr(engine, name)
@@ -163,8 +165,10 @@ PRODUCTS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("f", PRODUCTS)
-@pytest.mark.parametrize("zeros", [(), (0,), (2,), (4,), (1, 3), (0, 4), (0, 1, 2), range(5)])
+ZEROS = [(), (0,), (2,), (4,), (1, 3), (0, 4), (0, 1, 2), range(5)]
+
+
+@pytest.mark.parametrize(("f", "zeros"), covering(PRODUCTS, ZEROS))
 def test_products_with_zeros(f, zeros):
     x = np.array([1.5, -0.7, 2.0, 0.4, -1.2])
     x[list(zeros)] = 0

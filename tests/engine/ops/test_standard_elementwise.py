@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import engine
-from tests.draws import leaf
+from tests.draws import first, leaf
 from tests.engine.ops.standard import DTYPES, FLOATING, KINDS, Source, same
 
 pytestmark = pytest.mark.usefixtures("quiet")
@@ -38,12 +38,24 @@ PAIRS = [((), ()), ((3,), ()), ((2, 3), (3,)), ((2, 1), (1, 3)), ((0,), (1,)), (
 FILLED = ("floor_divide", "remainder", "pow", "bitwise_left_shift", "bitwise_right_shift")
 
 
+def named(table: dict[str, str]) -> list[tuple[str, str]]:
+    return [(name, kind) for kind, names in table.items() for name in names.split()]
+
+
+def in_turn(rows: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Return each name with all dtypes of its kind: a dtype of every name, then another."""
+    return [(name, KINDS[kind][(place + turn) % len(KINDS[kind])]) for turn in range(len(DTYPES))
+            for place, (name, kind) in enumerate(rows) if turn < len(KINDS[kind])]  # fmt: skip
+
+
 def cases(table: dict[str, str]) -> list[tuple[str, str]]:
-    return [(name, dtype) for kind, names in table.items() for name in names.split()
-            for dtype in KINDS[kind]]  # fmt: skip
+    return in_turn(named(table))
 
 
-@pytest.mark.parametrize(("name", "dtype"), cases(UNARY))
+ONES, TWOS = named(UNARY), named(BINARY)
+
+
+@pytest.mark.parametrize(("name", "dtype"), first(2 * len(ONES), cases(UNARY)))
 def test_functions_of_one_array(name, dtype):
     ours, theirs = Source(engine, dtype), Source(np, dtype)
     for shape in SHAPES:
@@ -57,7 +69,7 @@ def test_functions_of_one_array(name, dtype):
         np.testing.assert_array_equal(np.signbit(found.numpy()), np.signbit(expected))
 
 
-@pytest.mark.parametrize(("name", "dtype"), cases(BINARY))
+@pytest.mark.parametrize(("name", "dtype"), first(2 * len(TWOS), cases(BINARY)))
 def test_functions_of_two_arrays(name, dtype):
     ours, theirs = Source(engine, dtype), Source(np, dtype)
     low = {"low": 1} if name in FILLED and dtype not in FLOATING else {}
@@ -121,9 +133,10 @@ IN_PLACE: dict[str, Any] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("sign", "dtype"), [(s, d) for s, (kind, _) in OPERATORS.items() for d in KINDS[kind]]
-)
+SIGNS = [(sign, kind) for sign, (kind, _) in OPERATORS.items()]
+
+
+@pytest.mark.parametrize(("sign", "dtype"), first(2 * len(SIGNS), in_turn(SIGNS)))
 def test_operators_with_arrays_and_numbers_on_either_side(sign, dtype):
     f = OPERATORS[sign][1]
     x, y = (Source(np, dtype)(2, 3, salt=s, low=1, high=3) for s in (0, 1))

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 import engine
+from tests.draws import first
 from tests.engine.ops.standard import KINDS, Source, same
-from tests.engine.ops.test_standard_elementwise import BINARY, UNARY, cases
+from tests.engine.ops.test_standard_elementwise import BINARY, UNARY, cases, in_turn
 from tests.engine.ops.test_standard_names import STANDARD
 
 pytestmark = pytest.mark.usefixtures("quiet")
@@ -240,9 +241,10 @@ CALLS: dict[str, tuple[str, Rows]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("name", "dtype"), [(name, dtype) for name, (kind, _) in CALLS.items() for dtype in KINDS[kind]]
-)
+KEYWORDS = [(name, kind) for name, (kind, _) in CALLS.items()]
+
+
+@pytest.mark.parametrize(("name", "dtype"), first(2 * len(KEYWORDS), in_turn(KEYWORDS)))
 def test_functions_with_their_keywords(name, dtype):
     for number, call in enumerate(CALLS[name][1]):
         expected = call(np, Source(np, dtype))

@@ -13,6 +13,7 @@ import pytest
 
 import engine
 from engine.registry import RECORDING
+from tests.draws import slow_beside
 from tests.engine.ops.standard import DTYPES, FLOATING, UNSIGNED
 
 pytestmark = pytest.mark.usefixtures("quiet")
@@ -189,6 +190,7 @@ def test_no_name_is_listed_twice():
     assert len(set(engine.linalg.__all__)) == len(engine.linalg.__all__)
 
 
+@slow_beside("project/test_types.py::test_mypy_knows_every_name_and_what_calls_return")
 def test_type_checkers_see_the_names(tmp_path):
     # Names that a checker does not know have the type Any, by the module's own __getattr__.
     code = ["import engine", *(f"reveal_type(engine.{name})" for name in engine.ops.__all__)]

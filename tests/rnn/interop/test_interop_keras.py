@@ -10,7 +10,7 @@ import pytest
 import engine
 import rnn
 from rnn.interop import from_keras, to_keras
-from tests.draws import normal
+from tests.draws import covering, normal
 from tests.rnn.interop import keras_peer
 
 T, B, I, H = 6, 3, 4, 5
@@ -97,8 +97,7 @@ def unchanged(weights: Arrays, other: Arrays) -> None:
         assert two.flags.c_contiguous
 
 
-@pytest.mark.parametrize("bias", [True, False])
-@pytest.mark.parametrize("name", STEPS)
+@pytest.mark.parametrize(("name", "bias"), covering(STEPS, [True, False]))
 def test_one_direction_both_ways(name, bias):
     weights = keras_weights(name, I, bias, salt=1)
     net, x = one_direction(name, bias), normal(T, B, I)
@@ -121,9 +120,9 @@ def test_a_z_that_is_the_share_of_the_new(name):
     unchanged(weights, to_keras(net))
 
 
-@pytest.mark.parametrize("nested", [False, True])
-@pytest.mark.parametrize("bias", [True, False])
-@pytest.mark.parametrize("name", ["RNN", "LSTM", "GRU"])
+@pytest.mark.parametrize(
+    ("name", "bias", "nested"), covering(["RNN", "LSTM", "GRU"], [True, False], [False, True])
+)
 def test_both_directions_and_two_layers(name, bias, nested):
     net = getattr(rnn, name)(
         I, H, num_layers=2, bidirectional=True, bias=bias, batch_first=True, dtype="float64"

@@ -8,8 +8,9 @@ from safetensors.numpy import load_file
 
 import engine
 from rnn.models import Attention, Decoder, Encoder, Seq2Seq
-from tests.draws import leaf
+from tests.draws import crossed, first, leaf
 from tests.rnn.interop.torch_sequences import (
+    AXES,
     COUNTS,
     FRAMES,
     LENGTHS,
@@ -27,6 +28,7 @@ from tests.rnn.interop.torch_sequences import (
     losses,
     weights,
     writers,
+    written,
 )
 
 FOUND = load_file(RECORDED)
@@ -38,7 +40,7 @@ def recorded(label):
             if name.startswith(f"{label}/")}  # fmt: skip
 
 
-@pytest.mark.parametrize("label", writers())
+@pytest.mark.parametrize("label", first(4, [written(*values) for values in crossed(*AXES)]))
 def test_encoders_and_decoders_compute_what_torch_computed(label):
     case = writers()[label]
     attention = None if case["score"] is None else Attention(H, H, case["score"])

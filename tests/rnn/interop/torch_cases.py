@@ -12,20 +12,26 @@ RECORDED = Path(__file__).parent / "data" / "torch_layers.safetensors"
 
 Case = dict[str, Any]
 
+# Kind of layer, number of layers, both directions, the batch first, a packed batch.
+AXES: tuple[tuple[Any, ...], ...] = (
+    ("RNN", "LSTM", "GRU", "LSTM projected"), (1, 2), (False, True), (False, True), (False, True),
+)  # fmt: skip
+
+
+def label(kind: str, layers: int, both: bool, first: bool, packed: bool) -> str:
+    return (f"{kind} {layers}{' both' if both else ''}{' first' if first else ''}"
+            f"{' packed' if packed else ''}")  # fmt: skip
+
 
 def cases() -> dict[str, Case]:
     """Return every case by name: kind of layer, options, and whether the batch is packed."""
     found: dict[str, Case] = {}
-    for kind, layers, both, first, packed in product(
-        ("RNN", "LSTM", "GRU", "LSTM projected"), (1, 2), (False, True), (False, True),
-        (False, True),
-    ):  # fmt: skip
+    for kind, layers, both, first, packed in product(*AXES):
         name, _, projected = kind.partition(" ")
         options = {"num_layers": layers, "bidirectional": both, "batch_first": first}
         if projected:
             options["proj_size"] = P
-        label = f"{kind} {layers}{' both' if both else ''}{' first' if first else ''}"
-        found[label + (" packed" if packed else "")] = {
+        found[label(kind, layers, both, first, packed)] = {
             "kind": name, "options": options, "packed": packed,
         }  # fmt: skip
     return found

@@ -17,22 +17,25 @@ RECORDED = Path(__file__).parent / "data" / "torch_sequences.safetensors"
 
 Case = dict[str, Any]
 
+# The score of the attention, the number of layers, the ratio of teacher forcing.
+AXES: tuple[tuple[Any, ...], ...] = ((None, "dot", "general", "additive"), (1, 2), (1.0, 0.0))
+
 # Rows of CTC: frames (12, 5, 6), the last row with more labels than its frames can spell.
 FRAMES, COUNTS = [12, 9, 11, 12, 4], [5, 2, 0, 4, 5]
 LOGITS = normal(12, 5, 6)
 TARGETS = np.random.default_rng(1).integers(1, 6, (5, 5))
 
 
+def written(score: str | None, layers: int, ratio: float) -> str:
+    return f"write {score}, {layers} layers, ratio {ratio}"
+
+
 def writers() -> dict[str, Case]:
     """Return encoder-decoders by name: layers, score of their attention, and ratio."""
     return {
-        f"write {score}, {layers} layers, ratio {ratio}": {
-            "score": score, "layers": layers, "ratio": ratio,
-        }
-        for score, layers, ratio in product(
-            (None, "dot", "general", "additive"), (1, 2), (1.0, 0.0)
-        )
-    }  # fmt: skip
+        written(score, layers, ratio): {"score": score, "layers": layers, "ratio": ratio}
+        for score, layers, ratio in product(*AXES)
+    }
 
 
 def losses() -> dict[str, Case]:

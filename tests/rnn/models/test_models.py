@@ -23,7 +23,7 @@ from rnn.models import (
     detached,
     forced,
 )
-from tests.draws import covering, normal
+from tests.draws import crossed, first, normal, slow_beside
 
 T, B, V, E, H = 6, 3, 9, 4, 5
 LENGTHS = [6, 1, 4]
@@ -45,7 +45,7 @@ def language_model(embedding=E, hidden=H, **options):
     return LanguageModel(V, embedding, hidden, **options)
 
 
-@pytest.mark.parametrize("options", LANGUAGE_MODELS)
+@pytest.mark.parametrize("options", first(2, LANGUAGE_MODELS[::-1]))
 def test_a_sequence_is_its_steps_and_its_chunks(options):
     model = language_model(**options)
     whole, last = model(X)
@@ -134,6 +134,7 @@ def test_generation_is_fed_from_a_state():
     assert found == list(itertools.islice(model.generate([1, 2, 3], temperature=0), 4))
 
 
+@slow_beside("rnn/test_optim.py::test_a_network_learns")
 def test_a_language_model_learns_a_rule():
     engine.seed(0)
     model = LanguageModel(5, 8, 16, cell="gru")
@@ -177,7 +178,7 @@ def test_detached_keeps_the_form():
 
 @pytest.mark.parametrize(
     ("cell", "pooling", "bidirectional"),
-    covering(["rnn", "lstm", "gru"], ["last", "mean", "max"], [False, True], parts=2),
+    first(1, crossed(["lstm", "gru", "rnn"], ["last", "mean", "max"], [True, False])),
 )
 def test_a_padded_row_is_classified_as_it_is_alone(cell, pooling, bidirectional):
     model = Classifier(V, 4, embedding=E, hidden=H, layers=2, cell=cell, pooling=pooling,
@@ -224,6 +225,7 @@ def test_prediction_is_in_evaluation_mode_and_puts_the_mode_back():
     assert (model(X).numpy() != model(X).numpy()).any()
 
 
+@slow_beside("test_a_classifier_of_features_and_its_loss")
 def test_a_classifier_learns():
     engine.seed(0)
     draws = np.random.default_rng(0)
@@ -372,6 +374,7 @@ def test_characters_are_read_within_each_word():
         model(X, LENGTHS)
 
 
+@slow_beside("test_a_tagger_with_a_crf")
 def test_a_tagger_learns_spans():
     engine.seed(0)
     draws = np.random.default_rng(0)
@@ -394,6 +397,7 @@ def test_a_tagger_learns_spans():
     assert (model.predict(x, lengths) == y)[kept].mean() > 0.95
 
 
+@slow_beside("rnn/models/test_seq2seq.py::test_every_device_gives_the_same")
 def test_every_device_gives_the_same(device):
     y = np.zeros((T, B), dtype=int)
     for make in (
@@ -502,6 +506,7 @@ def test_without_targets_it_runs_free():
     np.testing.assert_allclose(model(x, own, first=first).numpy(), own.numpy(), atol=1e-6)
 
 
+@slow_beside("test_teacher_forcing_is_one_step_after_another_fed_with_the_targets")
 def test_a_network_from_its_output_learns_in_parallel():
     # y_t = 0.8 y_{t-1} + x_t, learned with all steps at once and then run free.
     engine.seed(0)
@@ -713,9 +718,10 @@ def peephole(I, H):
     return rnn.PeepholeLSTMCell(I, H)
 
 
-@pytest.mark.parametrize("bidirectional", [False, True])
-@pytest.mark.parametrize("layers", [1, 2])
-@pytest.mark.parametrize("name", ["lstm", "gru", "rnn"])
+@pytest.mark.parametrize(
+    ("name", "layers", "bidirectional"),
+    first(1, crossed(["lstm", "gru", "rnn"], [2, 1], [True, False])),
+)
 def test_layers_of_cells_are_the_layers_of_that_name(name, layers, bidirectional):
     # The same cells given as a function: other names, the same numbers.
     cell = {"lstm": rnn.LSTMCell, "gru": rnn.GRUCell, "rnn": rnn.ElmanCell}[name]

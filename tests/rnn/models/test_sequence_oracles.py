@@ -39,7 +39,7 @@ from rnn.decoding import (
 )
 from rnn.metrics import BLEU, SpanF1, bleu
 from rnn.models import CRF, Attention, Decoder, Encoder, OutputRecurrent, Seq2Seq
-from tests.draws import covering
+from tests.draws import covering, crossed, first
 
 RTOL = {"float32": 2e-4, "float64": 1e-9}
 
@@ -72,8 +72,7 @@ def paths_of(model: CRF, e: np.ndarray) -> dict[tuple[int, ...], float]:
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("number", range(6))
+@pytest.mark.parametrize(("number", "dtype"), covering(range(6), ["float32", "float64"]))
 def test_a_crf_sums_and_maximises_over_all_paths_with_any_padding(number, dtype):
     rng = drawn(1, number)
     T, B, K = (int(rng.integers(1, top)) for top in (6, 4, 5))
@@ -243,7 +242,7 @@ def every(model: Remembering, start: int, end: int, limit: int, alpha: float) ->
     return sorted(found, key=lambda x: (-x[0], x[2]))
 
 
-@pytest.mark.parametrize("ties", [False, True])
+@pytest.mark.parametrize("ties", first(1, [True, False]))
 def test_a_beam_wider_than_the_tree_is_an_exhaustive_search(ties):
     for number in range(40):
         rng = drawn(8, number)
@@ -347,7 +346,7 @@ def test_an_endless_temperature_is_uniform():
 
 
 @pytest.mark.parametrize(
-    ("score", "cell"), covering([None, "dot", "general", "additive"], ["gru", "lstm"])
+    ("score", "cell"), first(1, crossed(["additive", None, "dot", "general"], ["lstm", "gru"]))
 )
 def test_beams_of_a_batch_have_the_probability_that_teacher_forcing_gives(cell, score):
     engine.seed(0)
