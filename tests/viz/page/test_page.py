@@ -240,6 +240,7 @@ def heading(v, column: int) -> tuple[float, float]:
     return x, top + 12
 
 
+DRAWN = "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
 MODES = pytest.mark.parametrize("limit", [5000, 0], ids=["svg", "canvas"])
 
 
@@ -267,8 +268,7 @@ def test_pan_and_zoom(small, limit):
         x, y = on_stage(v, 4)
         v.page.mouse.move(x, y)
         v.page.mouse.wheel(0, -300)
-        v.page.wait_for_timeout(60)
-        assert v("() => app.camera.k") > before[2] * 1.4
+        v.page.wait_for_function("(k) => app.camera.k > k", arg=before[2] * 1.4)
         assert on_stage(v, 4) == pytest.approx((x, y), abs=1)  # what is under the pointer stays
         k = v("() => app.camera.k")
         v.page.click("#zoom-out")
@@ -553,8 +553,7 @@ def test_the_passes_play_and_step(small, limit):
         v.page.select_option("#speed", "30")
         v.page.click("#play")
         assert v.page.get_attribute("#play", "aria-label") == "Pause"
-        v.page.wait_for_timeout(500)
-        assert v.page.get_attribute("#play", "aria-label") == "Play"  # it ends by itself
+        v.page.wait_for_selector("#play[aria-label=Play]")  # it ends by itself
         assert v.page.text_content("#stage-of") == "6 / 6"
         v.page.focus("#stage")
         v.page.keyboard.press("Space")
@@ -607,12 +606,12 @@ def test_light_and_dark(small):
         v.page.emulate_media(color_scheme="light")
         assert v(paper) == "rgb(255, 255, 255)"
     with small(0, color_scheme="dark") as v:
-        v.page.wait_for_timeout(60)
+        v(DRAWN)
         pixel = """() => { const c = new OffscreenCanvas(1, 1).getContext('2d');
           c.drawImage(app.view.canvas, -2, -200); return [...c.getImageData(0, 0, 1, 1).data]; }"""
         assert v(pixel) == [22, 23, 25, 255]
         v.page.click("#theme")
-        v.page.wait_for_timeout(60)
+        v(DRAWN)
         assert v(pixel) == [255, 255, 255, 255]
 
 

@@ -6,7 +6,7 @@ import pytest
 
 import viz
 from tests.browser import visit
-from tests.viz.page.test_page import grid, on_stage
+from tests.viz.page.test_page import DRAWN, grid, on_stage
 from tests.viz.pictures import network
 from viz.page.document import page
 
@@ -129,7 +129,7 @@ def test_it_fits_itself_when_a_hidden_frame_is_shown(browser, gradients, limit):
         frame.wait_for_function("() => app.camera.size[0] === 0")
         hidden.evaluate("document.getElementById('tab').style.display = 'block'")
         frame.wait_for_function("() => app.camera.size[0] > 0")
-        hidden.wait_for_timeout(60)  # the observer of sizes has its turn
+        frame.evaluate(DRAWN)  # the observer of sizes has its turn
         assert frame.evaluate(CAMERA) == pytest.approx(wanted)
     finally:
         hidden.close()

@@ -10,7 +10,7 @@ import pytest
 
 import viz
 from tests.browser import visit
-from tests.viz.page.test_page import grid
+from tests.viz.page.test_page import DRAWN, grid
 from tests.viz.pictures import network
 from viz.dark import dark
 from viz.page.document import page
@@ -18,7 +18,6 @@ from viz.page.document import page
 DRESS = """() => app.view.wires.map(({ line, tip }) => {
   const [a, b] = [getComputedStyle(line), getComputedStyle(tip)];
   return [a.stroke, a.strokeWidth, a.strokeDasharray, b.fill].join(); })"""
-DRAWN = "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
 MODES = pytest.mark.parametrize("limit", [5000, 0], ids=["svg", "canvas"])
 
 
