@@ -5,13 +5,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import pytest
 
 # Of each browser the pages that wait for a next visit, by their options: to make a page costs more
 # than what most tests do on it.
-_waiting: WeakKeyDictionary[Any, dict[str, "Visit"]] = WeakKeyDictionary()
+_waiting: dict[Any, dict[str, "Visit"]] = {}
 
 
 class Visit:
@@ -66,6 +65,7 @@ def chromium() -> Iterator[Any]:
         try:
             yield browser
         finally:
+            _waiting.pop(browser, None)
             browser.close()
 
 

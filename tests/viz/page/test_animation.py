@@ -3,6 +3,7 @@
 import re
 import shutil
 import xml.etree.ElementTree as ET
+from functools import lru_cache
 
 import pytest
 
@@ -106,8 +107,13 @@ def test_what_cannot_be_animated_is_refused(tmp_path):
     assert picture().animate(tmp_path / "x.svg").read_text() == animation.write(picture().scene)
 
 
+@lru_cache(maxsize=2)
+def tab(browser, motion: str):
+    return browser.new_page(viewport={"width": 1200, "height": 700}, reduced_motion=motion)
+
+
 def opened(browser, path, motion: str):
-    page = browser.new_page(viewport={"width": 1200, "height": 700}, reduced_motion=motion)
+    page = tab(browser, motion)
     page.goto(path.as_uri())
     return page
 

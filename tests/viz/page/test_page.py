@@ -255,7 +255,7 @@ def small(browser, tmp_path):
     return opened
 
 
-@MODES
+@pytest.mark.parametrize("limit", first(1, [5000, 0]), ids=["svg", "canvas"])
 def test_pan_and_zoom(small, limit):
     with small(limit) as v:
         before = v("() => [app.camera.x, app.camera.y, app.camera.k]")
@@ -300,7 +300,7 @@ def test_two_fingers_zoom(small):
         assert v("() => app.state.picked") == -1  # two fingers pick nothing
 
 
-@MODES
+@pytest.mark.parametrize("limit", first(1, [5000, 0]), ids=["svg", "canvas"])
 def test_search(small, limit):
     with small(limit) as v:
         v.page.keyboard.press("/")
@@ -404,7 +404,7 @@ def test_folding_steps_moves_what_is_behind_and_hides_what_is_inside(small, limi
         assert boxes_now(v) == plain
 
 
-@MODES
+@pytest.mark.parametrize("limit", first(1, [5000, 0]), ids=["svg", "canvas"])
 def test_folding_by_controls_and_layers(small, limit):
     with small(limit) as v:
         plain = boxes_now(v)
@@ -456,7 +456,7 @@ def test_layers_that_stand_among_others_are_not_offered(browser, tmp_path):
         assert v.page.is_disabled("input[data-layer='0']")
 
 
-@MODES
+@pytest.mark.parametrize("limit", first(1, [5000, 0]), ids=["svg", "canvas"])
 def test_paths_between_two_boxes(small, limit):
     _, graph = grid(6, 2)
     with small(limit) as v:
@@ -575,7 +575,7 @@ def test_backward_is_not_offered_where_nothing_was_measured(browser, tmp_path):
         assert "not known" in v.page.text_content("#path-panel .strongest")
 
 
-@MODES
+@pytest.mark.parametrize("limit", first(1, [5000, 0]), ids=["svg", "canvas"])
 def test_scrubbing_through_time(small, limit):
     with small(limit, steps=40) as v:
         v.page.select_option("#pass", "forward")
