@@ -15,7 +15,7 @@ import pytest
 import engine
 import rnn
 import viz
-from tests.draws import normal, normal_leaf
+from tests.draws import normal, normal_leaf, slow_beside
 from tests.viz.pictures import boxes, lines, network, per_step, total
 from viz.analysis.jacobian_hops import Hops
 from viz.analysis.paths import count_paths
@@ -328,6 +328,7 @@ def test_products_beyond_what_floats_hold_are_written_as_powers():
     )
 
 
+@slow_beside("viz/test_golden.py::test_two_hash_seeds_give_the_same_bytes")
 def test_a_picture_is_the_same_under_any_hash_seed():
     code = (
         "from tests.viz.pictures import network; from viz.drawings.bptt_path import draw_bptt_path;"

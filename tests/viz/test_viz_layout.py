@@ -10,6 +10,7 @@ import engine
 import rnn
 import viz
 from tests.counting import calls
+from tests.draws import slow_beside
 from tests.viz.pictures import boxes, lines, network
 
 KINDS = ["elman", "lstm", "gru"]
@@ -162,6 +163,7 @@ def test_names_of_any_kind_are_valid_and_shortened():
     assert "n0" in diagram.source
 
 
+@slow_beside("viz/test_picture_structure.py::test_files_and_work_are_linear_in_the_steps")
 def test_the_work_of_drawing_is_linear_in_the_steps():
     sizes, work = [], []
     for steps in (20, 50, 500):
