@@ -4,6 +4,7 @@ import math
 import re
 import time
 from dataclasses import replace
+from functools import cache
 from itertools import pairwise
 
 import networkx as nx
@@ -29,6 +30,7 @@ SMALLEST = 9.0
 BOX = FILLS["state"][0]
 
 
+@cache
 def drawn(name, **options):
     return viz.draw_story(PICTURES[name](), **options)
 
@@ -266,7 +268,7 @@ def test_the_gradient_of_a_reverse_direction_runs_to_the_right():
     assert "its gradient runs right" in " ".join(w.text for w in words_of(diagram))
 
 
-@pytest.mark.parametrize("steps", [1, 2, 8, 30, 200, 2000])
+@pytest.mark.parametrize("steps", first(5, [1, 2, 8, 30, 200, 2000]))
 def test_any_number_of_steps_fits(steps):
     loss = last_loss("gru", steps)
     began = time.process_time()
@@ -321,7 +323,7 @@ def random_loss(rng):
 STEPS = (1, 2, 3, 5, 8, 12, 16, 17, 20, 40, 90)
 
 
-@pytest.mark.parametrize("seed", first(8, range(16)))
+@pytest.mark.parametrize("seed", first(4, range(16)))
 def test_pictures_of_random_networks_are_legible_and_their_bars_sum(seed):
     rng = np.random.default_rng(seed)
     made = [random_loss(rng) for _ in range(1 if rng.random() < 0.6 else 2)]
