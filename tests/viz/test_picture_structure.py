@@ -22,7 +22,7 @@ import rnn
 import viz
 from engine.node import changes
 from tests import ROOT
-from tests.draws import crossed, first, leaf, slow_beside
+from tests.draws import covering, crossed, first, leaf, slow_beside
 from tests.viz import picture_checks
 from tests.viz.picture_cases import (
     CASES,
@@ -148,8 +148,9 @@ def test_the_check_of_twins_can_fail():
         check_drawn(Planted())
 
 
-@pytest.mark.parametrize("name", ["lengths", "two layers both ways", "attention", "steps apart"])
-@pytest.mark.parametrize("level", ["op", "gate", "cell"])
+@pytest.mark.parametrize(("name", "level"), covering(
+    ["lengths", "two layers both ways", "attention", "steps apart"], ["op", "gate", "cell"]
+))  # fmt: skip
 def test_boxes_stand_in_the_column_of_their_step(name, level):
     diagram = viz.draw_unrolled(CASES[name](), level=level, max_steps=ALL)
     picture = picture_checks.read(diagram.svg())
@@ -168,7 +169,7 @@ def test_boxes_stand_in_the_column_of_their_step(name, level):
 TRAINED = [name for name in CELLS if name != "EchoStateCell"]
 
 
-@pytest.mark.parametrize("name", TRAINED)
+@pytest.mark.parametrize("name", first(12, TRAINED))
 def test_a_cell_has_one_box_a_step_and_one_state_edge_a_state_between_steps(name):
     loss = CASES[name]()
     drawn = viz.to_networkx(loss, "cell")
@@ -368,7 +369,7 @@ def check_files(diagram, folder):
 
 
 @pytest.mark.parametrize(
-    "name", first(2, ["gradient graph", "resets", "tied", "attention", "GRUCell"])
+    "name", first(1, ["gradient graph", "resets", "tied", "attention", "GRUCell"])
 )
 def test_json_and_graphml_give_the_graph_back(name, tmp_path):
     for diagram in drawings(CASES[name]()):
