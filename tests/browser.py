@@ -8,14 +8,29 @@ from typing import Any
 
 import pytest
 
+# Of each browser the pages that wait for a next visit, by their options: to make a page costs more
+# than what most tests do on it.
+_waiting: dict[Any, dict[str, "Visit"]] = {}
+
 
 class Visit:
     """Hold an open page: its errors are in `faults`, the addresses it asked for in `requests`."""
 
-    def __init__(self, page: Any, url: str) -> None:
-        self.page, self.url = page, url
+    def __init__(self, page: Any) -> None:
+        self.page = page
+        self.begin("")
+
+    def begin(self, url: str) -> None:
+        """Forget what was heard of the page before."""
+        self.url = url
         self.faults: list[str] = []
         self.requests: list[str] = []
+
+    def leave(self, options: dict[str, Any]) -> None:
+        """Leave the page as a new one is: empty, under no pointer, in the light of its options."""
+        self.page.mouse.move(-1, -1)
+        self.page.emulate_media(color_scheme=options.get("color_scheme", "light"))
+        self.page.goto("about:blank")
 
     def watch(self) -> None:
         self.page.on("console", self._heard)
@@ -50,22 +65,32 @@ def chromium() -> Iterator[Any]:
         try:
             yield browser
         finally:
+            _waiting.pop(browser, None)
             browser.close()
 
 
 @contextmanager
 def visit(browser: Any, text: str, folder: Path, **options: Any) -> Iterator[Visit]:
-    """Open a page and close it again; at the end there must be no fault and no request."""
+    """Show a page and leave it again; at the end there must be no fault and no request."""
     path = folder / "page.html"
     path.write_text(text, encoding="utf-8")
     options = {"viewport": {"width": 1280, "height": 800}, "reduced_motion": "reduce", **options}
-    context = browser.new_context(**options)
-    opened = Visit(context.new_page(), path.as_uri())
-    opened.watch()
+    waiting, kind = _waiting.setdefault(browser, {}), repr(sorted(options.items()))
+    opened = waiting.pop(kind, None) or _opened(browser, options)
+    opened.begin(path.as_uri())
     try:
         opened.page.goto(opened.url)
         yield opened
         assert opened.faults == []
         assert opened.requests == [opened.url]
-    finally:
-        context.close()
+        opened.leave(options)
+    except BaseException:
+        opened.page.context.close()
+        raise
+    waiting[kind] = opened
+
+
+def _opened(browser: Any, options: dict[str, Any]) -> Visit:
+    opened = Visit(browser.new_context(**options).new_page())
+    opened.watch()
+    return opened

@@ -15,7 +15,7 @@ import pytest
 import engine
 import rnn
 import viz
-from tests.draws import normal, normal_leaf
+from tests.draws import covering, normal, normal_leaf, slow_beside
 from tests.viz.pictures import boxes, lines, network, per_step, total
 from viz.analysis.jacobian_hops import Hops
 from viz.analysis.paths import count_paths
@@ -55,8 +55,7 @@ def grad_norm(loss, x):
     return float(np.linalg.norm(engine.gradients(loss, [x])[0].numpy()))
 
 
-@pytest.mark.parametrize("name", CELLS)
-@pytest.mark.parametrize("target", ["h2", "h4", "h0", "h-1"])
+@pytest.mark.parametrize(("name", "target"), covering(CELLS, ["h2", "h4", "h0", "h-1"]))
 def test_the_products_along_all_paths_sum_to_the_gradient(name, target):
     losses, *_ = judged(name, 6)
     whole = total(losses)
@@ -328,6 +327,7 @@ def test_products_beyond_what_floats_hold_are_written_as_powers():
     )
 
 
+@slow_beside("viz/test_golden.py::test_two_hash_seeds_give_the_same_bytes")
 def test_a_picture_is_the_same_under_any_hash_seed():
     code = (
         "from tests.viz.pictures import network; from viz.drawings.bptt_path import draw_bptt_path;"
@@ -350,8 +350,7 @@ def test_hops_and_paths_of_the_picture_count_the_same():
     )
 
 
-@pytest.mark.parametrize("name", CELLS)
-@pytest.mark.parametrize("which", ["all", "state", "strongest"])
+@pytest.mark.parametrize(("name", "which"), covering(CELLS, ["all", "state", "strongest"]))
 def test_the_graph_carries_the_norms_of_all_hops(name, which):
     losses, *_ = judged(name, 5)
     loss = total(losses)

@@ -6,6 +6,7 @@ from itertools import pairwise
 
 import pytest
 
+from tests.draws import covering
 from viz.analysis.sampling import chosen_steps, tile_label, tiles
 from viz.axes import Axis, fitted, nice_step, power, tick_label, whole_ticks
 from viz.charts.curves import draw_curves
@@ -389,8 +390,9 @@ def test_curves_refuse_bad_input():
         draw_curves([1.0], [1.0], threshold=0)
 
 
-@pytest.mark.parametrize("updates", [1, 2, 3, 4, 7, 12, 13, 100, 12345])
-@pytest.mark.parametrize("near", [0.0, 1e-3, 1e-7, 1e-11])
+@pytest.mark.parametrize(("updates", "near"), covering(
+    [1, 2, 3, 4, 7, 12, 13, 100, 12345], [0.0, 1e-3, 1e-7, 1e-11]
+))  # fmt: skip
 def test_no_tick_stands_twice(updates, near):
     losses = [0.693147180559 * (1 + near * k / max(updates - 1, 1)) for k in range(updates)]
     diagram = draw_curves(losses, [1.0] * updates, window=1)

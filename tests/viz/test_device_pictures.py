@@ -10,6 +10,7 @@ import viz
 from engine.backends import fetched
 from examples import char_rnn
 from examples.installed.bptt.pictures import losses_over_time
+from tests.draws import first
 from tests.engine.cuda.launches import counted, on_fake
 
 pytestmark = pytest.mark.cupy
@@ -49,7 +50,7 @@ PICTURES = {
 }
 
 
-@pytest.mark.parametrize("name", PICTURES)
+@pytest.mark.parametrize("name", first(6, reversed(PICTURES)))
 def test_a_picture_has_the_bytes_of_that_on_numpy(gpu, name, monkeypatch):
     monkeypatch.setenv("BPTT_EXECUTORS", "plan")  # kernels of the host round in another order
     draw, most = PICTURES[name]

@@ -15,6 +15,7 @@ import networkx as nx
 import pytest
 
 import viz
+from tests.draws import slow_beside
 from tests.viz.pictures import network
 from tests.viz.sketches import graph, needs_graphviz, sketch
 from viz.diagram import Diagram
@@ -244,6 +245,7 @@ def test_the_title_is_escaped(diagram):
     assert "a &lt;title&gt; &amp; more" in diagram.svg()
 
 
+@slow_beside("viz/test_golden.py::test_two_hash_seeds_give_the_same_bytes")
 def test_every_text_is_the_same_under_any_hash_seed():
     code = (
         "from tests.viz.sketches import sketch, graph\n"

@@ -11,7 +11,7 @@ import engine
 import rnn
 import viz
 from engine.derivatives.cut_gradients import cut_gradients
-from tests.draws import leaf, normal
+from tests.draws import covering, first, leaf, normal
 from tests.viz.pictures import per_step, total
 from viz.analysis.cuts import find_cuts
 from viz.analysis.truncated_backward import truncated_sums
@@ -74,8 +74,7 @@ def assert_close(found, tensors, expected):
         np.testing.assert_allclose(own, other, rtol=1e-9, atol=1e-12)
 
 
-@pytest.mark.parametrize("kind", KINDS, ids=str)
-@pytest.mark.parametrize("name", NETS)
+@pytest.mark.parametrize(("kind", "name"), covering(KINDS, NETS), ids=str)
 def test_the_sum_over_the_passes_is_the_gradient_of_truncated(kind, name):
     engine.seed(1)
     net = NETS[name]()
@@ -183,7 +182,7 @@ def tangled(rng, steps):
     return x, losses
 
 
-@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.parametrize("seed", first(20, range(40)))
 def test_losses_that_share_passes_have_each_its_own_cuts(seed):
     # Any cuts for any losses, against a pass for every loss with its own cuts alone.
     rng = np.random.default_rng(seed)

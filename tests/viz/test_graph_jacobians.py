@@ -13,7 +13,7 @@ from engine.reading.jacobians import (
 )
 from engine.reading.variables import state_runs
 from tests.counting import calls
-from tests.draws import leaf, normal, normal_leaf
+from tests.draws import covering, leaf, normal, normal_leaf
 from tests.viz.pictures import per_step, total
 
 T, B, I, H = 4, 2, 3, 4
@@ -43,8 +43,7 @@ def differences(f, x, eps=1e-6):
     return np.stack(columns, axis=-1).reshape(*columns[0].shape, *x.shape)
 
 
-@pytest.mark.parametrize("name", CELLS)
-@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize(("name", "reverse"), covering(CELLS, [False, True]))
 def test_one_step_jacobians_are_those_of_a_probe(name, reverse):
     engine.seed(4)
     net = rnn.Recurrent(CELLS[name](), reverse=reverse)

@@ -7,6 +7,7 @@ import pytest
 
 import engine
 import rnn
+from tests.draws import covering
 from viz.analysis.sampling import chosen_steps
 from viz.charts.heatmap import draw_jacobian_heatmap, field_number
 from viz.scene import Rect, Words
@@ -33,10 +34,11 @@ PAIRS = [("elman", "h", "h"), ("gru", "h", "h"), ("lstm", "h", "h"), ("lstm", "c
          ("lstm", "h", "c"), ("lstm", "c", "h")]  # fmt: skip
 
 
-@pytest.mark.parametrize("kind", ["spectral", "frobenius"])
-@pytest.mark.parametrize(("cell", "of", "by"), PAIRS)
-@pytest.mark.parametrize("batch", [1, 3])
-def test_norms_are_those_of_a_probe(cell, of, by, kind, batch):
+@pytest.mark.parametrize(("pair", "kind", "batch"), covering(
+    PAIRS, ["spectral", "frobenius"], [1, 3]
+))  # fmt: skip
+def test_norms_are_those_of_a_probe(pair, kind, batch):
+    cell, of, by = pair
     net, x = layer(CELLS[cell]), sequence(6, batch)
     expected = rnn.Probe(net, x).jacobian_norms(of, by, kind=kind).numpy()
     drawn = norms(draw_jacobian_heatmap(net(x)[0], of=of, by=by, kind=kind))

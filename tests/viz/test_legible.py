@@ -16,6 +16,7 @@ import engine
 import rnn
 import viz
 from rnn.models import Attention, Decoder, Encoder, Seq2Seq
+from tests.draws import covering, first
 from tests.viz.picture_cases import CASES, WIDE, data
 from tests.viz.picture_checks import faults, read
 from tests.viz.pictures import SVG, network
@@ -38,8 +39,7 @@ def words(svg):
     return [word.what for word in read(svg).words if word.kind in ("box", "wire-label")]
 
 
-@pytest.mark.parametrize("name", STEPS)
-@pytest.mark.parametrize("level", ["cell", "gate", "rolled"])
+@pytest.mark.parametrize(("name", "level"), covering(STEPS, ["cell", "gate", "rolled"]))
 def test_pictures_fit_into_800_pixels_with_letters_of_9(name, level):
     x = CASES[name]()
     drawn = [viz.draw_unrolled(x, level=level)]
@@ -54,8 +54,9 @@ def test_pictures_fit_into_800_pixels_with_letters_of_9(name, level):
 
 @pytest.mark.parametrize(
     ("name", "level"),
-    [("attention", "gate"), ("attention", "op"), ("long names", "cell"), ("MLSTMCell", "op"),
-     ("two layers both ways", "cell"), ("two layers both ways", "op")],
+    first(4, [("attention", "gate"), ("long names", "cell"), ("MLSTMCell", "op"),
+              ("two layers both ways", "cell"), ("two layers both ways", "op"),
+              ("attention", "op")]),
 )  # fmt: skip
 def test_wide_networks_fit_too_and_nothing_lies_on_something_else(name, level):
     # With short names, close wires, and steps of the last block alone, as far as it takes.
@@ -79,7 +80,7 @@ def seq2seq(steps):
     return engine.sum(model.loss(x, [steps] * 2, y))
 
 
-@pytest.mark.parametrize("steps", [3, 8])
+@pytest.mark.parametrize("steps", first(1, [3, 8]))
 def test_a_translator_with_attention_fits(steps):
     loss = seq2seq(steps)
     drawn = viz.draw_unrolled(loss), viz.draw_gradients(loss), viz.draw_truncation(loss, 2)
@@ -102,7 +103,7 @@ def test_truncation_fits_with_its_scissors(cell, cuts):
     assert any(wire.mark == "✂" for wire in diagram.scene.wires)
 
 
-@pytest.mark.parametrize("name", WIDE)
+@pytest.mark.parametrize("name", first(2, WIDE))
 def test_wide_truncations_fit_too(name):
     loss, level = WIDE[name]
     diagram = viz.draw_truncation(loss(), 2, level=level)
@@ -180,7 +181,7 @@ def test_room_for_words_stands_only_where_words_stand():
     assert min(box.x for box in diagram.scene.boxes if box.x > last) - last < words
 
 
-@pytest.mark.parametrize("pixels", [600, 800, 1600])
+@pytest.mark.parametrize("pixels", first(2, [600, 800, 1600]))
 def test_more_width_shows_more_steps(pixels):
     picture = read(viz.draw_gradients(network("elman", 40), width=pixels).svg())
     shown = [word.what for word in picture.words if word.kind == "heading" and word.what != "…"]
@@ -277,8 +278,8 @@ def test_rails_are_thin_and_full_ones_are_as_wide_as_their_sums():
     x = data(4, 2, 3)
     cells = [rnn.ElmanCell(3, 4, dtype="float64") for _ in range(4)]
     for cell in cells[1:]:
-        for own, first in zip(cell.parameters(), cells[0].parameters(), strict=True):
-            own.data = first.data
+        for own, shared in zip(cell.parameters(), cells[0].parameters(), strict=True):
+            own.data = shared.data
 
     def run(own):
         h = engine.zeros((2, 4), dtype="float64")
@@ -289,8 +290,8 @@ def test_rails_are_thin_and_full_ones_are_as_wide_as_their_sums():
 
     parts = [engine.gradients(run(cells), cell.parameters()) for cell in cells]
     expected = []
-    for first in range(3, -1, -1):
-        sums = [sum(g.numpy() for g in own) for own in zip(*parts[first:], strict=True)]
+    for begin in range(3, -1, -1):
+        sums = [sum(g.numpy() for g in own) for own in zip(*parts[begin:], strict=True)]
         expected.append(math.hypot(*(np.linalg.norm(own) for own in sums)))
     loss = run([cells[0]] * 4)
     full = viz.draw_gradients(loss, weights="full", max_steps=9)

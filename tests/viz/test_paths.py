@@ -11,8 +11,8 @@ import pytest
 import engine
 import rnn
 import viz
-from tests.draws import leaf, normal
-from tests.viz.picture_cases import CASES
+from tests.draws import first, leaf, normal
+from tests.viz.picture_cases import CASES, ORDER
 from tests.viz.pictures import network, per_step, total
 from viz.analysis.paths import count_paths, k_strongest_paths, longest_path, state_only
 from viz.model.box_names import box, box_names
@@ -407,7 +407,7 @@ def shown(x, level, *kinds):
     return [d["full"] for _, d in viz.to_networkx(x, level).nodes(data=True) if d["kind"] in kinds]
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", first(24, ORDER))
 def test_no_two_parameters_of_a_picture_bear_one_name(case):
     for level in ("op", "cell"):
         labels = shown(CASES[case](), level, "parameter")

@@ -11,7 +11,7 @@ import pytest
 
 import viz
 from tests.draws import crossed, first
-from tests.viz.picture_cases import CASES
+from tests.viz.picture_cases import CASES, ORDER
 from tests.viz.picture_checks import faults, read
 from tests.viz.picture_random import random_graph
 from tests.viz.test_picture_structure import (
@@ -27,7 +27,7 @@ from tests.viz.test_picture_structure import (
 NO_SLICE = ("named times", "fractions of time", "steps apart")
 
 
-DRAWN = crossed(CASES, LEVELS)
+DRAWN = crossed(ORDER, LEVELS)
 
 
 @lru_cache(maxsize=1)  # tests of one drawing run one after another
@@ -42,18 +42,18 @@ def test_the_op_level_is_the_recorded_graph(name):
     check_op_level(CASES[name]())
 
 
-@pytest.mark.parametrize(("name", "level"), first(len(CASES), DRAWN), scope="module")
+@pytest.mark.parametrize(("name", "level"), first(22, DRAWN), scope="module")
 def test_every_box_and_edge_is_drawn_and_every_gradient_has_its_forward_twin(name, level):
     check_drawn(*drawn(name, level)[-1])  # with gradients where there are any
 
 
-@pytest.mark.parametrize(("name", "level"), first(len(CASES), DRAWN), scope="module")
+@pytest.mark.parametrize(("name", "level"), first(22, DRAWN), scope="module")
 def test_nothing_lies_on_anything(name, level):
     for _, picture in drawn(name, level):
         assert faults(picture) == []
 
 
-@pytest.mark.parametrize(("name", "level"), first(len(CASES), DRAWN), scope="module")
+@pytest.mark.parametrize(("name", "level"), first(22, DRAWN), scope="module")
 def test_time_runs_to_the_right_and_reversed_time_to_the_left(name, level):
     diagram, picture = drawn(name, level)[0]
     if level == "rolled":
@@ -70,9 +70,7 @@ def test_time_runs_to_the_right_and_reversed_time_to_the_left(name, level):
             assert d["dt"] == -1
 
 
-@pytest.mark.parametrize(
-    ("name", "level"), first(len(CASES), crossed(CASES, ["op", "gate", "cell"]))
-)
+@pytest.mark.parametrize(("name", "level"), first(12, crossed(ORDER, ["op", "gate", "cell"])))
 def test_nothing_lies_on_anything_in_a_window(name, level):
     x = CASES[name]()
     whole = read(viz.draw_unrolled(x, level="cell", max_steps=ALL).svg())
@@ -83,7 +81,7 @@ def test_nothing_lies_on_anything_in_a_window(name, level):
         assert faults(viz.draw_unrolled(x, level=level, steps=range(1, 2)).svg()) == []
 
 
-@pytest.mark.parametrize("start", first(2, range(0, RANDOM, 50)))
+@pytest.mark.parametrize("start", first(1, range(0, RANDOM, 50)))
 def test_random_graphs_are_drawn_whole_and_nothing_lies_on_anything(start):
     found = {}
     for seed in range(start, start + 50):

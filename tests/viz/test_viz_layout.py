@@ -10,6 +10,7 @@ import engine
 import rnn
 import viz
 from tests.counting import calls
+from tests.draws import slow_beside
 from tests.viz.pictures import boxes, lines, network
 
 KINDS = ["elman", "lstm", "gru"]
@@ -52,6 +53,7 @@ def pierced(svg: str) -> list[tuple]:
     return found
 
 
+@slow_beside("viz/test_picture_networks.py::test_nothing_lies_on_anything")
 def test_no_wire_runs_through_a_box(diagram):
     assert pierced(diagram.svg()) == []
 
@@ -66,6 +68,7 @@ def test_the_check_for_pierced_boxes_can_fail():
     assert pierced(svg.replace("</svg>", planted))
 
 
+@slow_beside("viz/test_picture_networks.py::test_nothing_lies_on_anything")
 def test_no_two_boxes_overlap(diagram):
     found = boxes(diagram.svg())
     for i, a in enumerate(found):
@@ -74,12 +77,16 @@ def test_no_two_boxes_overlap(diagram):
             assert apart, (a, b)
 
 
+@slow_beside("viz/test_picture_networks.py::test_nothing_lies_on_anything")
 def test_words_fit_into_their_boxes(diagram):
     for box in boxes(diagram.svg()):
         for words, size in zip(box.words, [13.0] + [10.0] * len(box.words), strict=False):
             assert 0.45 * size * len(words) <= box.w, box
 
 
+@slow_beside(
+    "viz/test_picture_structure.py::test_a_window_shows_its_steps_and_says_what_is_left_out"
+)
 def test_every_box_and_edge_is_drawn(diagram):
     svg = diagram.svg()
     assert sorted(box.key for box in boxes(svg)) == sorted(diagram.graph)
@@ -162,6 +169,7 @@ def test_names_of_any_kind_are_valid_and_shortened():
     assert "n0" in diagram.source
 
 
+@slow_beside("viz/test_picture_structure.py::test_files_and_work_are_linear_in_the_steps")
 def test_the_work_of_drawing_is_linear_in_the_steps():
     sizes, work = [], []
     for steps in (20, 50, 500):

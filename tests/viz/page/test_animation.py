@@ -3,13 +3,14 @@
 import re
 import shutil
 import xml.etree.ElementTree as ET
+from functools import lru_cache
 
 import pytest
 
 import engine
 import rnn
 import viz
-from tests.browser import chromium
+from tests.draws import first, slow_beside
 from tests.viz.pictures import SVG, lines, network, per_step
 from viz.scene import Box, Scene, Wire
 from viz.writers import animation, svg
@@ -106,75 +107,78 @@ def test_what_cannot_be_animated_is_refused(tmp_path):
     assert picture().animate(tmp_path / "x.svg").read_text() == animation.write(picture().scene)
 
 
+@lru_cache(maxsize=2)
+def tab(browser, motion: str):
+    return browser.new_page(viewport={"width": 1200, "height": 700}, reduced_motion=motion)
+
+
 def opened(browser, path, motion: str):
-    page = browser.new_page(viewport={"width": 1200, "height": 700}, reduced_motion=motion)
+    page = tab(browser, motion)
     page.goto(path.as_uri())
     return page
 
 
-@pytest.mark.parametrize("level", ["cell", "op"])
-def test_no_gradient_is_seen_at_first_and_all_at_the_end(level, tmp_path):
+@pytest.mark.parametrize("level", first(1, ["op", "cell"]))
+def test_no_gradient_is_seen_at_first_and_all_at_the_end(browser, level, tmp_path):
     diagram = picture(level)
     path = diagram.animate(tmp_path / "x.svg")
     backward = [wire for wire in diagram.scene.wires if wire.kind == "backward"]
     stages = animation.stages_of(backward)
-    with chromium() as browser:
-        page = opened(browser, path, "no-preference")
-        period = page.evaluate("document.getAnimations()[0].effect.getComputedTiming().duration")
+    page = opened(browser, path, "no-preference")
+    period = page.evaluate("document.getAnimations()[0].effect.getComputedTiming().duration")
 
-        def at(seconds: float) -> list[list[float]]:
-            page.evaluate(f"""for (const a of document.getAnimations()) {{
-                a.pause(); a.currentTime = {1000 * seconds};
-            }}""")
-            return page.evaluate(SEEN)
+    def at(seconds: float) -> list[list[float]]:
+        page.evaluate(f"""for (const a of document.getAnimations()) {{
+            a.pause(); a.currentTime = {1000 * seconds};
+        }}""")
+        return page.evaluate(SEEN)
 
-        dashed = [bool(wire.dash) for wire in backward]
-        assert any(dashed) == (level == "op")  # dead gradients: dashes of their own cannot grow
-        assert at(0) == [[0, 0, 0 if dash else 1] for dash in dashed]
-        assert at(period / 1000 - 1) == [[1, 1, 0]] * len(backward)
-        count = max(stages) + 1
-        moving = period / 1000 - animation.BEFORE - animation.REST - animation.FADE
-        for stage in range(count):  # in the middle of a stage: its lines are half there
-            states = at(animation.BEFORE + moving * (stage + 0.5) / count)
-            for own, dash, (line, head, gone) in zip(stages, dashed, states, strict=True):
-                assert line == float(own < stage if dash else own <= stage)
-                assert head == float(own < stage)
-                missing = 0 if own < stage else 0.5 if own == stage else 1
-                assert dash or gone == pytest.approx(missing, abs=0.06)
+    dashed = [bool(wire.dash) for wire in backward]
+    assert any(dashed) == (level == "op")  # dead gradients: dashes of their own cannot grow
+    assert at(0) == [[0, 0, 0 if dash else 1] for dash in dashed]
+    assert at(period / 1000 - 1) == [[1, 1, 0]] * len(backward)
+    count = max(stages) + 1
+    moving = period / 1000 - animation.BEFORE - animation.REST - animation.FADE
+    for stage in range(count):  # in the middle of a stage: its lines are half there
+        states = at(animation.BEFORE + moving * (stage + 0.5) / count)
+        for own, dash, (line, head, gone) in zip(stages, dashed, states, strict=True):
+            assert line == float(own < stage if dash else own <= stage)
+            assert head == float(own < stage)
+            missing = 0 if own < stage else 0.5 if own == stage else 1
+            assert dash or gone == pytest.approx(missing, abs=0.06)
 
 
-def test_the_still_picture_is_shown_where_less_motion_is_wanted(tmp_path):
+def test_the_still_picture_is_shown_where_less_motion_is_wanted(browser, tmp_path):
     diagram = picture()
     path, plain = diagram.animate(tmp_path / "x.svg"), diagram.render(tmp_path / "plain.svg")
-    with chromium() as browser:
-        shots = []
-        for one in (path, plain):
-            page = opened(browser, one, "reduce")
-            assert page.evaluate("document.getAnimations().length") == 0
-            shots.append(page.screenshot())
-        assert shots[0] == shots[1]
-        moving = opened(browser, path, "no-preference")
-        assert moving.screenshot() != shots[0]
+    shots = []
+    for one in (path, plain):
+        page = opened(browser, one, "reduce")
+        assert page.evaluate("document.getAnimations().length") == 0
+        shots.append(page.screenshot())
+    assert shots[0] == shots[1]
+    moving = opened(browser, path, "no-preference")
+    assert moving.screenshot() != shots[0]
 
 
-def test_an_img_moves_unless_the_system_prefers_reduced_motion(tmp_path):
+@slow_beside("test_the_still_picture_is_shown_where_less_motion_is_wanted")
+def test_an_img_moves_unless_the_system_prefers_reduced_motion(browser, tmp_path):
     diagram = picture()
     diagram.animate(tmp_path / "x.svg")
     diagram.render(tmp_path / "plain.svg")
     for name in ("x", "plain"):
         (tmp_path / f"{name}.html").write_text(f'<img src="{name}.svg">')
-    with chromium() as browser:
-        shots = [opened(browser, tmp_path / f"{name}.html", "no-preference").screenshot()
-                 for name in ("x", "plain")]  # fmt: skip
-        assert shots[0] != shots[1]
-        wish = browser.browser_type.launch(
-            executable_path=shutil.which("chromium") or shutil.which("google-chrome"),
-            args=["--no-sandbox", "--force-prefers-reduced-motion"],
-        )
-        shots = [opened(wish, tmp_path / f"{name}.html", "reduce").screenshot()
-                 for name in ("x", "plain")]  # fmt: skip
-        wish.close()
-        assert shots[0] == shots[1]
+    shots = [opened(browser, tmp_path / f"{name}.html", "no-preference").screenshot()
+             for name in ("x", "plain")]  # fmt: skip
+    assert shots[0] != shots[1]
+    wish = browser.browser_type.launch(
+        executable_path=shutil.which("chromium") or shutil.which("google-chrome"),
+        args=["--no-sandbox", "--force-prefers-reduced-motion"],
+    )
+    shots = [opened(wish, tmp_path / f"{name}.html", "reduce").screenshot()
+             for name in ("x", "plain")]  # fmt: skip
+    wish.close()
+    assert shots[0] == shots[1]
 
 
 def test_the_style_sheet_of_a_long_picture_stays_small():

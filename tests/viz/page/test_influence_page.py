@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import viz
-from tests.browser import chromium, visit
+from tests.browser import visit
 from tests.viz.influences import TEXT, V, made, model
 from viz.influence.drawing import InfluenceDiagram
 from viz.influence.looks import shade
@@ -23,7 +23,7 @@ NASTY = "</script><b>\"'&\x00\x1b\u2028$x {x}"
 
 
 @pytest.mark.parametrize("unit", ["character", "token"])
-def test_any_text_is_well_formed_and_escaped(unit, tmp_path):
+def test_any_text_is_well_formed_and_escaped(browser, unit, tmp_path):
     pieces = [*NASTY, "\ud800", NASTY, "長" * 100, "\u202e"]
     norms = [math.nan, math.inf, 0.0, 1e-30, *np.geomspace(1e-9, 2.0, len(pieces) - 4)]
     found = made(norms, pieces, unit=unit)
@@ -33,7 +33,7 @@ def test_any_text_is_well_formed_and_escaped(unit, tmp_path):
     text.encode("utf-8")
     assert text.count("<script") == 2
     assert not re.search(r"https?:|\bsrc=|\bhref=|@import|url\(", text)
-    with chromium() as browser, visit(browser, text, tmp_path) as opened:
+    with visit(browser, text, tmp_path) as opened:
         assert opened("document.querySelectorAll('.text b').length") == len(pieces)
         assert opened("document.querySelector('#finding').textContent") != ""
 
@@ -62,10 +62,10 @@ def test_the_data_of_the_page_are_the_norms():
     assert page(found, 3) == page(found, 3)
 
 
-def test_the_page_lets_choose_t(tmp_path):
+def test_the_page_lets_choose_t(browser, tmp_path):
     diagram = viz.draw_influence(model(), TEXT, 9, vocabulary=V)
     found = diagram.influence
-    with chromium() as browser, visit(browser, diagram.page(), tmp_path) as opened:
+    with visit(browser, diagram.page(), tmp_path) as opened:
         tokens = opened.page.locator(".text b")
 
         def at() -> int:
@@ -97,10 +97,10 @@ def test_the_page_lets_choose_t(tmp_path):
             headline(found, 4))  # fmt: skip
 
 
-def test_the_page_writes_norms_as_the_picture_does(tmp_path):
+def test_the_page_writes_norms_as_the_picture_does(browser, tmp_path):
     norms = [9.99949e-5, 9.99996e-5, 0.00012345678, 0.03125, 9.9996, 1234.5678, 999999.7, 1e7, 3e9]
     found = made(norms, "abcdefghi")
-    with chromium() as browser, visit(browser, page(found, 8), tmp_path) as opened:
+    with visit(browser, page(found, 8), tmp_path) as opened:
         opened.page.keyboard.press("End")
         opened.page.locator(".text b").nth(0).hover()
         told = opened("[...document.querySelectorAll('.text b')].map(b => b.title)")
@@ -110,10 +110,10 @@ def test_the_page_writes_norms_as_the_picture_does(tmp_path):
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_the_page_fits_a_phone_and_is_read_in_both_schemes(scheme, tmp_path):
+def test_the_page_fits_a_phone_and_is_read_in_both_schemes(browser, scheme, tmp_path):
     found = made(np.geomspace(1e-7, 1.0, 28), "abcdefghijklmnopqrstuvwxyz" + " \n")
     phone = {"viewport": {"width": 390, "height": 800}, "color_scheme": scheme}
-    with chromium() as browser, visit(browser, page(found, 27), tmp_path, **phone) as opened:
+    with visit(browser, page(found, 27), tmp_path, **phone) as opened:
         assert opened("document.documentElement.scrollWidth") == 390
         contrasts = opened("""[...document.querySelectorAll('.text b[class*=s]')].map(b => {
             const light = c => c.match(/[\\d.]+/g).slice(0, 3).map(v => v / 255).map(
@@ -126,12 +126,9 @@ def test_the_page_fits_a_phone_and_is_read_in_both_schemes(scheme, tmp_path):
         assert min(contrasts) > 4
 
 
-def test_the_page_shows_one_t_where_scripts_are_off(tmp_path):
+def test_the_page_shows_one_t_where_scripts_are_off(browser, tmp_path):
     diagram = viz.draw_influence(model(), TEXT, 9, vocabulary=V)
-    with (
-        chromium() as browser,
-        visit(browser, diagram.page(), tmp_path, java_script_enabled=False) as opened,
-    ):
+    with visit(browser, diagram.page(), tmp_path, java_script_enabled=False) as opened:
         classes = [b.get_attribute("class") for b in opened.page.locator(".text b").all()]
         for names, tone in zip(classes, expected(diagram.influence, 9), strict=True):
             assert tone in names.split()

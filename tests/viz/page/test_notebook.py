@@ -31,16 +31,23 @@ def diagram():
     return viz.draw_gradients(network("lstm", 3))
 
 
-@pytest.fixture
-def cell(browser):
-    """Return an output cell of 800 pixels; faults in it end the test."""
-    opened = browser.new_page(viewport={"width": 820, "height": 900})
-    faults = []
+@pytest.fixture(scope="module")
+def notebook(browser):
+    """Return a page, and the list of all faults on it."""
+    opened, faults = browser.new_page(viewport={"width": 820, "height": 900}), []
     opened.on("pageerror", lambda error: faults.append(str(error)))
     opened.on("console", lambda m: faults.append(m.text) if m.type == "error" else None)
+    return opened, faults
+
+
+@pytest.fixture
+def cell(notebook):
+    """Return an output cell of 800 pixels; faults in it end the test."""
+    opened, faults = notebook
+    faults.clear()
     opened.set_content("<!DOCTYPE html><body></body>")
     yield opened
-    opened.close()
+    opened.goto("about:blank")
     assert faults == []
 
 

@@ -6,12 +6,11 @@ import pytest
 
 import viz
 from tests.browser import visit
-from tests.viz.page.test_page import grid, on_stage
+from tests.draws import covering, first
+from tests.viz.page.test_page import DRAWN, grid, on_stage
 from tests.viz.pictures import network
 from viz.page.document import page
 
-SIZES = pytest.mark.parametrize("size", [(1280, 800), (800, 600), (390, 844)], ids=str)
-MODES = pytest.mark.parametrize("limit", [5000, 0], ids=["svg", "canvas"])
 STAGE = """() => { const r = app.stage.getBoundingClientRect();
   return [r.left, r.top, r.right, r.bottom]; }"""
 CAMERA = "() => [app.camera.x, app.camera.y, app.camera.k]"
@@ -30,8 +29,9 @@ def options(size: tuple[int, int]) -> dict:
     return {"viewport": {"width": size[0], "height": size[1]}}
 
 
-@SIZES
-@MODES
+@pytest.mark.parametrize(
+    ("size", "limit"), covering([(1280, 800), (800, 600), (390, 844)], [5000, 0]), ids=str
+)
 def test_it_opens_on_red_at_the_loss(browser, tmp_path, gradients, size, limit):
     loss = max(gradients.graph)  # the total of all losses is the last of all
     assert gradients.graph.out_degree(loss) == 0
@@ -95,67 +95,63 @@ HOST = """<!DOCTYPE html><meta charset="utf-8"><body style="margin:0">
  style="border:0;width:{width}px;height:{height}px"></iframe></div></body>"""
 
 
-def hosted(browser, inside: str, style: str, width: int = 1000, height: int = 700):
-    """Return a page of another site with the picture in a frame, and that frame."""
-    opened = browser.new_page(reduced_motion="reduce")
-    opened.set_content(HOST.format(style=style, inside=escape(inside), width=width, height=height))
-    frame = opened.frames[1]
+@pytest.fixture(scope="module")
+def host(browser):
+    """Return a page of another site."""
+    return browser.new_page(reduced_motion="reduce")
+
+
+def framed(host, inside: str, style: str, width: int = 1000, height: int = 700):
+    """Show the picture in a frame on that page; return the frame."""
+    host.set_content(HOST.format(style=style, inside=escape(inside), width=width, height=height))
+    frame = host.frames[1]
     frame.wait_for_selector("html[data-ready]", state="attached")
-    return opened, frame
+    return frame
 
 
-@MODES
-def test_it_fits_itself_when_a_hidden_frame_is_shown(browser, gradients, limit):
+@pytest.mark.parametrize("limit", first(1, [5000, 0]), ids=["svg", "canvas"])
+def test_it_fits_itself_when_a_hidden_frame_is_shown(host, gradients, limit):
     text = shown(gradients, limit)
-    plain, frame = hosted(browser, text, "")
+    frame = framed(host, text, "")
     wanted, size = frame.evaluate(CAMERA), frame.evaluate("() => app.camera.size")
-    plain.close()
-    hidden, frame = hosted(browser, text, "display:none")
-    try:
-        assert frame.evaluate("() => app.camera.size") == [0, 0]
-        hidden.evaluate("document.getElementById('tab').style.display = 'block'")
-        frame.wait_for_function("() => app.camera.size[0] > 0 && app.camera.seen[0] > 0")
-        assert frame.evaluate("() => app.camera.size") == size
-        assert frame.evaluate(CAMERA) == pytest.approx(wanted)
-        lines = "() => document.querySelectorAll('.plot path.norm').length"
-        assert frame.evaluate(lines) == 2  # of h and of c
-        drawn = "() => document.querySelector('.plot .view').getBoundingClientRect().width"
-        assert frame.evaluate(drawn) > 100
-        if limit:
-            moved = "() => document.querySelector('.sheet svg > g').getAttribute('transform')"
-            assert frame.evaluate(moved).endswith(f"scale({wanted[2]})")
-        # hidden and shown again it is where it was
-        hidden.evaluate("document.getElementById('tab').style.display = 'none'")
-        frame.wait_for_function("() => app.camera.size[0] === 0")
-        hidden.evaluate("document.getElementById('tab').style.display = 'block'")
-        frame.wait_for_function("() => app.camera.size[0] > 0")
-        hidden.wait_for_timeout(60)  # the observer of sizes has its turn
-        assert frame.evaluate(CAMERA) == pytest.approx(wanted)
-    finally:
-        hidden.close()
+    frame = framed(host, text, "display:none")
+    assert frame.evaluate("() => app.camera.size") == [0, 0]
+    host.evaluate("document.getElementById('tab').style.display = 'block'")
+    frame.wait_for_function("() => app.camera.size[0] > 0 && app.camera.seen[0] > 0")
+    assert frame.evaluate("() => app.camera.size") == size
+    assert frame.evaluate(CAMERA) == pytest.approx(wanted)
+    lines = "() => document.querySelectorAll('.plot path.norm').length"
+    assert frame.evaluate(lines) == 2  # of h and of c
+    drawn = "() => document.querySelector('.plot .view').getBoundingClientRect().width"
+    assert frame.evaluate(drawn) > 100
+    if limit:
+        moved = "() => document.querySelector('.sheet svg > g').getAttribute('transform')"
+        assert frame.evaluate(moved).endswith(f"scale({wanted[2]})")
+    # hidden and shown again it is where it was
+    host.evaluate("document.getElementById('tab').style.display = 'none'")
+    frame.wait_for_function("() => app.camera.size[0] === 0")
+    host.evaluate("document.getElementById('tab').style.display = 'block'")
+    frame.wait_for_function("() => app.camera.size[0] > 0")
+    frame.evaluate(DRAWN)  # the observer of sizes has its turn
+    assert frame.evaluate(CAMERA) == pytest.approx(wanted)
 
 
-def test_a_frame_that_grows_fits_until_the_reader_has_moved_the_picture(browser, gradients):
+def test_a_frame_that_grows_fits_until_the_reader_has_moved_the_picture(host, gradients):
     text = shown(gradients)
-    plain, frame = hosted(browser, text, "")
-    wanted = frame.evaluate(CAMERA)
-    plain.close()
-    small, frame = hosted(browser, text, "", 500, 420)
+    wanted = framed(host, text, "").evaluate(CAMERA)
+    frame = framed(host, text, "", 500, 420)
     resize = """([w, h]) => { const f = document.querySelector('iframe');
       f.style.width = `${w}px`; f.style.height = `${h}px`; }"""
-    try:
-        small.evaluate(resize, [1000, 700])
-        frame.wait_for_function("() => app.camera.seen[0] === 1000")
-        assert frame.evaluate(CAMERA) == pytest.approx(wanted)
-        frame.evaluate("() => { app.camera.zoom(1.5); app.camera.pan(300, -10); }")
-        middle = """() => { const [w, h] = app.camera.size;
-          return [...app.camera.world(w / 2, h / 2), app.camera.k]; }"""
-        before = frame.evaluate(middle)
-        small.evaluate(resize, [900, 640])
-        frame.wait_for_function("() => app.camera.seen[0] === 900")
-        assert frame.evaluate(middle) == pytest.approx(before)  # the middle stays
-    finally:
-        small.close()
+    host.evaluate(resize, [1000, 700])
+    frame.wait_for_function("() => app.camera.seen[0] === 1000")
+    assert frame.evaluate(CAMERA) == pytest.approx(wanted)
+    frame.evaluate("() => { app.camera.zoom(1.5); app.camera.pan(300, -10); }")
+    middle = """() => { const [w, h] = app.camera.size;
+      return [...app.camera.world(w / 2, h / 2), app.camera.k]; }"""
+    before = frame.evaluate(middle)
+    host.evaluate(resize, [900, 640])
+    frame.wait_for_function("() => app.camera.seen[0] === 900")
+    assert frame.evaluate(middle) == pytest.approx(before)  # the middle stays
 
 
 def test_on_a_phone_nothing_overflows_and_every_control_is_reached(browser, tmp_path, gradients):

@@ -10,7 +10,7 @@ import engine
 import rnn
 import viz
 from tests.browser import visit
-from tests.draws import normal
+from tests.draws import covering, normal
 from tests.viz.pictures import network
 from viz.analysis.paths import k_strongest_paths
 from viz.model.box_names import box
@@ -34,8 +34,9 @@ def equation(said):
     return [Decimal(one) for one in found], Decimal(right.replace("−", "-"))
 
 
-@pytest.mark.parametrize("kind", ["elman", "lstm", "gru"])
-@pytest.mark.parametrize("target", ["h1", "weight_hh"])
+@pytest.mark.parametrize(
+    ("kind", "target"), covering(["elman", "lstm", "gru"], ["h1", "weight_hh"])
+)
 def test_products_of_the_list_are_those_of_jacobian_norms(browser, tmp_path, kind, target):
     diagram = viz.draw_gradients(network(kind, 5), max_steps=5)
     (path,) = k_strongest_paths(diagram.graph, target, "L")

@@ -10,7 +10,8 @@ import pytest
 
 import viz
 from tests.browser import visit
-from tests.viz.page.test_page import grid
+from tests.draws import covering, first
+from tests.viz.page.test_page import DRAWN, grid
 from tests.viz.pictures import network
 from viz.dark import dark
 from viz.page.document import page
@@ -18,7 +19,6 @@ from viz.page.document import page
 DRESS = """() => app.view.wires.map(({ line, tip }) => {
   const [a, b] = [getComputedStyle(line), getComputedStyle(tip)];
   return [a.stroke, a.strokeWidth, a.strokeDasharray, b.fill].join(); })"""
-DRAWN = "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
 MODES = pytest.mark.parametrize("limit", [5000, 0], ids=["svg", "canvas"])
 
 
@@ -37,7 +37,7 @@ def pixel(v, x: float, y: float) -> tuple[int, int, int]:
     return tuple(np.round(255 * shot[round(top), round(left), :3]).astype(int).tolist())
 
 
-@pytest.mark.parametrize("way", ["backward", "forward"])
+@pytest.mark.parametrize("way", first(1, ["backward", "forward"]))
 def test_playing_leaves_widths_and_colours_of_wires(browser, tmp_path, gradients, way):
     with visit(browser, page(gradients.scene, gradients.graph), tmp_path) as v:
         v.page.select_option("#pass", way)
@@ -75,8 +75,7 @@ def test_a_lit_wire_looks_as_it_was_drawn(browser, tmp_path, limit):
         assert pixel(v, (x0 + x1) / 2, y0) != resting
 
 
-@MODES
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(("limit", "scheme"), covering([5000, 0], ["light", "dark"]))
 def test_dimmed_wires_on_a_trunk_do_not_add_up(browser, tmp_path, limit, scheme):
     scene, graph = grid(30, 1, weights=True)
     scene = scene.__class__(**{**{name: getattr(scene, name) for name in scene.__slots__},
@@ -150,7 +149,7 @@ def test_the_tick_is_the_norm_of_the_sum(browser, tmp_path, gradients):
             assert "total, of parameters θ" in facts
 
 
-@MODES
+@pytest.mark.parametrize("limit", first(1, [5000, 0]), ids=["svg", "canvas"])
 def test_weights_out_of_sight_grow_in_the_dock(browser, tmp_path, gradients, limit):
     with visit(browser, page(gradients.scene, gradients.graph, svg_limit=limit), tmp_path) as v:
         assert not v.page.is_visible("#dock")
