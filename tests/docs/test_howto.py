@@ -25,6 +25,7 @@ from rnn.command import main
 from tests import ROOT
 from tests.devices import has_gpu
 from tests.docs.course_pages import run
+from tests.draws import first
 
 HOWTO = ROOT / "docs" / "howto"
 NAMES = ("debug_a_nan", "figure_for_a_paper", "forecast_a_series", "gpu", "move_weights",
@@ -63,17 +64,29 @@ def backends():
     return [name for name in ("tensorflow", "jax", "torch") if find_spec(name)]
 
 
+# Parts that start many processes or train for long: the other parts of their pages run the same
+# commands, or the same calls.
+LONG = {
+    ("several_machines", "One run on several processes"),
+    ("several_machines", "Many runs: a sweep"),
+    ("several_machines", "Runs of any scheduler"),
+    ("train_on_my_text", "By commands"),
+}
+
+PARTS = sorted(
+    (
+        (name, number, part.heading)
+        for name in NAMES
+        for number, part in enumerate(parts_of((HOWTO / f"{name}.md").read_text(encoding="utf-8")))
+        if FENCE.search(part.text)
+    ),
+    key=lambda part: part[::2] in LONG,
+)
 CASES = [
-    pytest.param(
-        name,
-        number,
-        id=f"{name}: {part.heading}",
-        marks=[pytest.mark.cupy] if name == "gpu" else [],
-    )
-    for name in NAMES
-    for number, part in enumerate(parts_of((HOWTO / f"{name}.md").read_text(encoding="utf-8")))
-    if FENCE.search(part.text)
+    pytest.param(name, number, marks=pytest.mark.cupy) if name == "gpu" else (name, number)
+    for name, number, _ in PARTS
 ]
+IDS = [f"{name}: {heading}" for name, _, heading in PARTS]
 
 
 def shell(commands, *, asked=True):
@@ -119,7 +132,7 @@ def folders(tmp_path_factory):
 
 
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # of Keras
-@pytest.mark.parametrize(("name", "number"), CASES)
+@pytest.mark.parametrize(("name", "number"), first(len(CASES) - len(LONG), CASES), ids=IDS)
 def test_a_part_runs(name, number, names, folders, monkeypatch):
     page = HOWTO / f"{name}.md"
     text = page.read_text(encoding="utf-8")
@@ -129,14 +142,17 @@ def test_a_part_runs(name, number, names, folders, monkeypatch):
     own = names.setdefault(name, {"__name__": "__main__"})
     done = own.setdefault("__done__", [])
     for earlier, part in enumerate(parts_of(text)[: number + 1]):
-        if earlier in done or (earlier < number and missing(part.text)):
+        if earlier < number and (earlier in done or missing(part.text)):
             continue
         if lacking := missing(part.text):
             pytest.skip(f"{', '.join(lacking)} is not installed")
+        again = earlier in done  # a later part has run its Python
         done.append(earlier)
         for block in FENCE.finditer(part.text):
             if block[1] == "sh" and earlier in (0, number):
                 shell(block[2], asked=earlier == number)
+            elif block[1] == "python" and again:
+                continue
             elif block[1] == "python" and (file := FILE.match(block[2])):
                 Path(file[1]).write_text(block[2], encoding="utf-8")
             elif block[1] == "python":

@@ -15,6 +15,7 @@ import viz
 from benchmarks import measuring, plots, task_tables, tasks
 from examples import adding, copying, data, forward_pass, hello, shakespeare, task
 from rnn.data import read_text
+from tests.draws import slow_beside
 
 ONE = ["--threads", "1"]
 
@@ -215,6 +216,7 @@ def test_the_baseline_of_the_copy_task_is_that_of_guesses():
     assert copying.baseline(5) == pytest.approx(cost) == pytest.approx(0.8318, abs=1e-4)
 
 
+@slow_beside("test_the_adding_problem_is_learnt")
 def test_the_copy_task_is_learnt(capsys):
     own = figures(copying, "--fast")
     assert own["of the baseline"] < 0.95
@@ -252,6 +254,7 @@ def test_the_cost_of_the_frequencies_alone():
     assert shakespeare.frequencies(text) == pytest.approx(-math.log(p_b))
 
 
+@slow_beside("test_words_and_their_perplexity")
 def test_the_language_model_learns(capsys):
     assert shakespeare.main([*ONE, "--fast"]) == 0
     said = capsys.readouterr().out
@@ -281,6 +284,7 @@ def test_words_and_their_perplexity(small, capsys):
     assert "nats a word, perplexity" in capsys.readouterr().out
 
 
+@slow_beside("examples/test_examples_shared.py::test_a_run_goes_on_where_it_stopped")
 def test_a_run_goes_on_where_it_stopped(small, tmp_path):
     whole = figures(shakespeare, *small, "--steps", "24")
     out = ["--out", str(tmp_path / "run")]

@@ -9,17 +9,17 @@ from tests.draws import first
 from tests.examples.shortened import shorten
 
 # Sizes of a second: what is wrong on a device is so in the first updates. The first ones have each
-# kind of task: a label a row, one a step, numbers, two sequences, a cell of its own.
+# kind of task: a loop of its own, a label a step, a state that is carried, a cell of its own.
 FEW = [
     ("hello", "--steps", "3"),
-    ("adding", "-T", "5", "--steps", "2", "--hidden", "5", "--batch", "4"),
+    ("copying", "-T", "2", "--steps", "2", "--hidden", "5", "--batch", "4"),
     ("shakespeare", "--data", "TEXT", "--steps", "2", "--hidden", "5", "--length", "8"),
+    ("jordan", "-T", "5", "--steps", "2", "--own", "2", "--hidden", "5", "--batch", "4"),
+    ("adding", "-T", "5", "--steps", "2", "--hidden", "5", "--batch", "4"),
     ("sentiment", "--fast", "--epochs", "1", "--hidden", "5", "--word-dropout", "0.2"),
     ("alignment", "--part", "video", "--fast", "--steps", "2", "--hidden", "5", "--tests", "8"),
     ("alignment", "--fast", "--steps", "2", "--hidden", "5", "--tests", "8", "--batch", "4"),
     ("captions", "--fast", "--steps", "2", "--hidden", "8", "--batch", "8"),
-    ("jordan", "-T", "5", "--steps", "2", "--own", "2", "--hidden", "5", "--batch", "4"),
-    ("copying", "-T", "2", "--steps", "2", "--hidden", "5", "--batch", "4"),
     ("surnames", "--fast", "--epochs", "1", "--hidden", "5", "--batch", "256"),
     ("entities", "--fast", "--epochs", "1", "--hidden", "5", "--batch", "64"),
     ("translation", "--fast", "--epochs", "1", "--hidden", "8", "--batch", "256"),
@@ -30,7 +30,7 @@ FEW = [
 
 
 @pytest.mark.cupy
-@pytest.mark.parametrize("run", first(8, map(list, FEW)), ids=lambda run: " ".join(run[:3]))
+@pytest.mark.parametrize("run", first(4, map(list, FEW)), ids=lambda run: " ".join(run[:3]))
 def test_an_example_gives_the_same_on_a_device(gpu, tmp_path, run, monkeypatch):
     text = tmp_path / "text.txt"
     text.write_text("To be, or not to be, that is the question.\n" * 40, encoding="utf-8")
