@@ -93,13 +93,14 @@ def browser() -> Iterator[Any]:
 
 
 # Small kernels take longer to compile than to run. Where generated code itself is tested it has the
-# flags of users (`engine/scan/test_fused.py`, `test_recurrence_faults.py`, `test_random_steps.py`
-# and others); so has `docs`: a trained spiking network is another one after other last bits.
+# flags of users (`engine/scan/test_fused.py`, `test_random_steps.py`, `test_sanitize.py` and
+# others); so has `docs`: a trained spiking network is another one after other last bits.
 LEVELS = {"rnn": "-O0", "viz": "-O0", "examples": "-O1", "benchmarks": "-O1", "engine/cuda": "-O0"}
 LEVELS |= {
     f"engine/scan/test_{name}.py": "-O0"
     for name in ("associative_scan", "beside_the_core", "chunks", "derivatives_of_scans",
-                 "repeated", "scan_limits", "scan_options", "sums_beside_the_core")
+                 "recurrence_faults", "repeated", "scan_limits", "scan_options",
+                 "sums_beside_the_core")
 }  # fmt: skip
 
 
