@@ -17,6 +17,7 @@ from rnn.command import main
 from rnn.training import Callback, GradientPictures, TensorBoard
 from rnn.training.callbacks import gradient_norms
 from tests import ROOT
+from tests.draws import slow_beside
 from tests.rnn.training.small_training import batches, carried, loss, run
 
 COLUMNS = ["step", "epoch", "seconds", "loss", "lr", "grad_norm", "figure", "value"]
@@ -303,6 +304,7 @@ def trained(tmp_path, *arguments):
     return out
 
 
+@slow_beside("test_the_command_line_writes_event_files")
 def test_the_command_line_draws_gradients(tmp_path):
     out = trained(tmp_path, "--gradients", "4")
     assert main(["resume", str(out), "--steps", "8"]) == 0
