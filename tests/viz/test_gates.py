@@ -5,6 +5,7 @@ import pytest
 
 import engine
 import rnn
+from tests.draws import covering
 from tests.viz.pictures import per_step, total
 from viz.charts import strips
 from viz.charts.gates import draw_gates
@@ -56,8 +57,9 @@ def unit_numbers(diagram, name):
     return [int(w.text) for w in sorted(words, key=lambda w: w.y)]
 
 
-@pytest.mark.parametrize("reverse", [False, True])
-@pytest.mark.parametrize("cell", [rnn.ElmanCell, rnn.LSTMCell, rnn.GRUCell, rnn.PeepholeLSTMCell])
+@pytest.mark.parametrize(("cell", "reverse"), covering(
+    [rnn.ElmanCell, rnn.LSTMCell, rnn.GRUCell, rnn.PeepholeLSTMCell], [False, True]
+))  # fmt: skip
 def test_values_are_those_of_observe(cell, reverse):
     net, x = run(cell, reverse=reverse)
     _, _, expected = rnn.observe(net, x)

@@ -238,8 +238,7 @@ def test_numbers_fit_their_fields():
     assert field_number(1e-12, 10) == ""
 
 
-@pytest.mark.parametrize("steps", [2, 12, 40])
-@pytest.mark.parametrize("wide", [480.0, 800.0])
+@pytest.mark.parametrize(("steps", "wide"), covering([2, 12, 40], [480.0, 800.0]))
 def test_maps_keep_to_their_width_and_are_square(steps, wide):
     net, x = layer(rnn.GRUCell), sequence(steps)
     diagram = draw_jacobian_heatmap(net(x)[0], width=wide)

@@ -327,7 +327,7 @@ def random_loss(rng):
 STEPS = (1, 2, 3, 5, 8, 12, 16, 17, 20, 40, 90)
 
 
-@pytest.mark.parametrize("seed", first(4, range(16)))
+@pytest.mark.parametrize("seed", first(2, range(16)))
 def test_pictures_of_random_networks_are_legible_and_their_bars_sum(seed):
     rng = np.random.default_rng(seed)
     made = [random_loss(rng) for _ in range(1 if rng.random() < 0.6 else 2)]
