@@ -12,7 +12,7 @@ import rnn
 from examples import online
 from rnn.online.estimating import by_step
 from rnn.online.influence import Linearizer
-from tests.draws import crossed, first, normal, slow_beside
+from tests.draws import crossed, first, normal
 
 T, B, I, H = 6, 2, 3, 4
 EXACT = {"rtol": 1e-12, "atol": 1e-13}
@@ -452,7 +452,6 @@ def test_a_device_has_the_same_gradients():
     same(found[1], found[0], rtol=1e-10, atol=1e-12)
 
 
-@slow_beside("test_methods_are_compared_with_the_true_gradient")
 def test_the_example_compares_and_learns(tmp_path, capsys):
     assert online.main(["--fast", "--out", str(tmp_path)]) == 0
     told = capsys.readouterr().out

@@ -10,7 +10,7 @@ import engine
 import rnn
 import viz
 from examples import vanishing
-from tests.draws import crossed, first, normal, normal_leaf, slow_beside
+from tests.draws import crossed, first, normal, normal_leaf
 
 T, B, I, H = 5, 2, 3, 4
 CELLS = {
@@ -320,7 +320,6 @@ def test_mistakes():
 SMALL = ["--steps", "12", "--hidden", "6", "--inputs", "3", "--batch", "2"]
 
 
-@slow_beside("test_the_example_measures_what_it_says")
 def test_the_example_writes_its_plot(tmp_path, capsys):
     assert vanishing.main([*SMALL, "--out", str(tmp_path / "a")]) == 0
     names = sorted(path.name for path in (tmp_path / "a").iterdir())

@@ -15,7 +15,7 @@ import engine
 import rnn
 from rnn import optim, schedules, sweeps, training
 from tests import ROOT
-from tests.draws import normal, slow_beside
+from tests.draws import normal
 from tests.rnn.test_module_copies import MODULES
 
 X = normal(4, 2, 3).astype("f")
@@ -170,7 +170,6 @@ pickle.dump(found, sys.stdout.buffer)
 """
 
 
-@slow_beside("rnn/test_module_copies.py::test_a_copy_is_the_same_network_on_weights_of_its_own")
 def test_all_of_it_goes_on_in_another_process():
     modules = {kind: make().eval() for kind, (make, _) in MODULES.items()}
     parts = [trained(*names) for names in pairs()]

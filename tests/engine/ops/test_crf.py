@@ -67,7 +67,6 @@ def test_the_partition_is_the_sum_over_all_sequences():
     np.testing.assert_allclose(whole[0], expected[0], rtol=1e-12)
 
 
-@slow_beside("test_scores_are_those_of_the_paths_within_their_lengths")
 def test_the_likelihood_of_all_sequences_sums_to_one():
     model, e = crf(), normal(T, 1, K)
     paths, _ = every(model, e[:, 0])

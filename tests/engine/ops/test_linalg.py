@@ -304,8 +304,8 @@ def rest(q: engine.Tensor) -> engine.Tensor:
 REST = {
     "eigh values", "svd square", "svd one more row", "svd wide", "svd values", "qr square",
     "qr tall", "qr wide complete", "solve vector", "power 0", "power 1",
-    "what spans the rest of a row", "matrix_norm 1", "matrix_norm -1",
-    "matrix_norm -2", "matrix_norm -inf",
+    "what spans the rest of a row", "matrix_norm 1", "matrix_norm -1", "matrix_norm -2",
+    "matrix_norm -inf",
 }  # fmt: skip
 SMOOTH_FIRST = sorted(SMOOTH, key=lambda name: name in REST)
 

@@ -25,7 +25,6 @@ from rnn.data import (
     unpad,
     windows,
 )
-from tests.draws import slow_beside
 
 
 @pytest.fixture(autouse=True)
@@ -218,9 +217,6 @@ def test_orders_follow_from_seed_and_epoch():
     assert [b.rows.tolist() for b in still] == [b.rows.tolist() for b in still]
 
 
-@slow_beside(
-    "rnn/data/test_vocabulary.py::test_special_tokens_come_first_then_counts_then_the_alphabet"
-)
 def test_orders_do_not_depend_on_hash_seeds():
     code = (
         "from rnn.data import Batches, Vocabulary\n"

@@ -23,7 +23,7 @@ from rnn.models import (
     detached,
     forced,
 )
-from tests.draws import crossed, first, normal, slow_beside
+from tests.draws import covering, first, normal, slow_beside
 
 T, B, V, E, H = 6, 3, 9, 4, 5
 LENGTHS = [6, 1, 4]
@@ -178,7 +178,7 @@ def test_detached_keeps_the_form():
 
 @pytest.mark.parametrize(
     ("cell", "pooling", "bidirectional"),
-    first(1, crossed(["lstm", "gru", "rnn"], ["last", "mean", "max"], [True, False])),
+    covering(["lstm", "gru", "rnn"], ["last", "mean", "max"], [True, False]),
 )
 def test_a_padded_row_is_classified_as_it_is_alone(cell, pooling, bidirectional):
     model = Classifier(V, 4, embedding=E, hidden=H, layers=2, cell=cell, pooling=pooling,
@@ -397,7 +397,6 @@ def test_a_tagger_learns_spans():
     assert (model.predict(x, lengths) == y)[kept].mean() > 0.95
 
 
-@slow_beside("rnn/models/test_seq2seq.py::test_every_device_gives_the_same")
 def test_every_device_gives_the_same(device):
     y = np.zeros((T, B), dtype=int)
     for make in (
@@ -506,7 +505,6 @@ def test_without_targets_it_runs_free():
     np.testing.assert_allclose(model(x, own, first=first).numpy(), own.numpy(), atol=1e-6)
 
 
-@slow_beside("test_teacher_forcing_is_one_step_after_another_fed_with_the_targets")
 def test_a_network_from_its_output_learns_in_parallel():
     # y_t = 0.8 y_{t-1} + x_t, learned with all steps at once and then run free.
     engine.seed(0)
@@ -720,7 +718,7 @@ def peephole(I, H):
 
 @pytest.mark.parametrize(
     ("name", "layers", "bidirectional"),
-    first(1, crossed(["lstm", "gru", "rnn"], [2, 1], [True, False])),
+    covering(["lstm", "gru", "rnn"], [2, 1], [True, False]),
 )
 def test_layers_of_cells_are_the_layers_of_that_name(name, layers, bidirectional):
     # The same cells given as a function: other names, the same numbers.

@@ -308,7 +308,6 @@ def test_a_memory_that_needs_no_gradient_and_one_that_does(options):
             assert leaves[0].grad is None
 
 
-@slow_beside("test_a_change_of_the_model_or_the_call_is_seen")
 def test_derivatives_of_derivatives_see_the_memory_of_their_call():
     model = made("additive", attend="before")
     model.loss(X, LENGTHS, Y).backward()
