@@ -138,13 +138,12 @@ def settings(distributed):
 
 
 def equal(folder, *names):
-    """Compare with one process, which rank 0 is alone, on all jobs or on those named."""
+    """Compare with one process, which rank 0 is alone, on the jobs that are named."""
     for job in (language, tagger, translator, dropped, settings):
-        if names and job.__name__ not in names:
-            continue
-        compare(job)
-        if not RANKS.rank:
-            print(job.__name__, "is as on one process", flush=True)
+        if job.__name__ in names:
+            compare(job)
+            if not RANKS.rank:
+                print(job.__name__, "is as on one process", flush=True)
 
 
 def sleep_until_rank_0_is_here():
