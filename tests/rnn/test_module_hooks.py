@@ -9,6 +9,7 @@ import pytest
 
 import engine
 import rnn
+from engine.scan import executors
 from tests.docs.two_sides import assert_alike
 from tests.draws import normal
 
@@ -234,7 +235,8 @@ def test_a_copy_keeps_its_hooks_and_layers_take_them():
     assert seen == [[(5, 4, 3), (5, 4, 2), None]]  # the states are a further tuple
 
 
-def test_the_backward_hook_of_a_cell_is_called_for_each_step():
+def test_the_backward_hook_of_a_cell_is_called_for_each_step(monkeypatch):
+    monkeypatch.setattr(executors, "_told", set())  # another test may have been warned
     cell, seen = rnn.GRUCell(3, 2), []
     run = rnn.Recurrent(cell)
     x = engine.asarray(normal(5, 4, 3).astype("f"), requires_grad=True)
