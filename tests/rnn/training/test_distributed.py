@@ -112,7 +112,7 @@ def test_a_fault_ends_all_with_one_traceback(run, tmp_path, job, told):
     assert f"rank {1 if job == 'error' else 0} of 2:" in text
 
 
-@pytest.mark.parametrize("layout", first(1, ["visible", "apart"]))
+@pytest.mark.parametrize("layout", ["apart", "visible"])
 def test_gradients_are_added_on_the_devices_as_on_the_host(run, tmp_path, fake, layout):
     status, text = run(2, "devices", tmp_path, layout)
     assert status == 0, text
@@ -251,7 +251,6 @@ def test_states_with_as_many_units_as_rows_go_on_with_another_number_of_processe
         np.testing.assert_allclose(weights(tmp_path)[name], x, atol=1e-5)
 
 
-@slow_beside("test_several_processes_keep_the_axis_of_the_rows_where_it_has_them")
 def test_states_of_unknown_rows_go_on_with_as_many_processes(run, tmp_path):
     (tmp_path / "all").mkdir()
     for folder, steps in ((tmp_path / "all", 20), (tmp_path, 13)):  # 3 rows each, of 3 numbers
