@@ -102,7 +102,6 @@ executors.main(['--device', 'cupy'])"""
         "explicit_milliseconds_per_update", "chosen_milliseconds_per_update"}  # fmt: skip
 
 
-@slow_beside("viz/test_device_pictures.py::test_a_picture_has_the_bytes_of_that_on_numpy")
 def test_pictures_of_a_network_on_a_device(forks, tmp_path):
     code = "pictures.SIZES = (40,)\npictures.main(['--device', 'cupy'])"
     found = result(forks, tmp_path, "pictures", code)
@@ -110,7 +109,6 @@ def test_pictures_of_a_network_on_a_device(forks, tmp_path):
     assert all(row["boxes"] >= 40 and row["seconds"]["norms"] > 0 for row in found["large"])
 
 
-@slow_beside("test_executors_on_a_device")  # which trains the same model
 def test_the_character_model_on_a_device_leaves_the_pictures_of_the_docs(forks, tmp_path):
     (tmp_path / "text.txt").write_text("To be, or not to be.\n" * 200, encoding="utf-8")
     code = (

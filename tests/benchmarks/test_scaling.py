@@ -6,7 +6,6 @@ import pytest
 
 from benchmarks import measuring, scaling, scaling_predicted, scaling_tables
 from benchmarks.scaling_model import NETWORKS, Network, all_reduce, fitted, line, scan_pass
-from tests.draws import slow_beside
 
 
 @pytest.mark.parametrize("algorithm", ["ring", "tree"])
@@ -80,9 +79,6 @@ def test_help_writes_nothing(monkeypatch, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-@slow_beside(
-    "rnn/training/test_sequence_parallel.py::test_sequences_on_ranks_are_those_of_one_process"
-)
 def test_a_scan_on_two_ranks_is_measured():
     pytest.importorskip("mpi4py")
     try:

@@ -278,7 +278,6 @@ def test_the_handler_of_a_user_is_left_alone():
     )
 
 
-@slow_beside("test_the_handler_of_a_user_is_left_alone")
 def test_the_handler_that_a_user_sets_later_is_left_alone():
     code = START + FOREIGN + "import rnn; rnn.LSTM(64, 64)(engine.ones((9, 32, 64)))\n"
     assert run(code + "print(handler(), engine.memory().in_use)") == "users 0"

@@ -15,7 +15,7 @@ from engine.apply import apply
 from engine.derivatives import norms
 from engine.op import Op
 from engine.state import current
-from tests.draws import leaf, normal, slow_beside
+from tests.draws import leaf, normal
 
 # ---- gradients()
 
@@ -388,7 +388,6 @@ def test_broadcasting_pairs(shapes, name, order):
     assert engine.gradcheck(f, [x, y], order)
 
 
-@slow_beside("engine/ops/test_ops.py::test_derivatives_agree_with_differences")
 @SETTINGS
 @given(shapes=mutually_broadcastable_shapes(num_shapes=3, max_side=3, max_dims=3))
 def test_broadcasting_where(shapes):
@@ -400,7 +399,6 @@ def test_broadcasting_where(shapes):
     assert engine.gradcheck(f, [x, y], 2)
 
 
-@slow_beside("engine/ops/test_ops.py::test_derivatives_agree_with_differences")
 @SETTINGS
 @given(shapes=mutually_broadcastable_shapes(signature="(n,k),(k,m)->(n,m)", max_side=3, max_dims=2))
 def test_broadcasting_matmul(shapes):

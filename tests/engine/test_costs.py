@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import engine
-from tests.draws import leaf, normal, slow_beside
+from tests.draws import leaf, normal
 
 CHAIN = 100_000
 
@@ -50,7 +50,6 @@ def test_a_long_chain_differentiates_prints_and_is_freed(no_gc):
     assert [one for one in freed if one() is not None] == []
 
 
-@slow_beside("test_slicing_records_a_linear_graph")
 def test_a_long_chain_of_gradient_nodes(no_gc):
     x, y = chain(CHAIN // 4, engine.sin)
     g = engine.gradients(y, [x], create_graph=True)[0]

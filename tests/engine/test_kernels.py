@@ -239,7 +239,6 @@ def test_an_entry_is_used_under_any_mask_of_the_user(mask, cache):
     assert cache.stat().st_mode & 0o777 == 0o700
 
 
-@slow_beside("test_without_a_cache_kernels_lie_in_a_folder_that_goes")
 def test_without_a_home_or_an_entry_in_passwd_kernels_are_compiled_all_the_same(full, tmp_path):
     (tmp_path / "scratch").mkdir()
     before = "import pwd\ndef unknown(uid): raise KeyError(uid)\npwd.getpwuid = unknown\n"

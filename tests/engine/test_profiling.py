@@ -16,7 +16,7 @@ from engine.debug.anomaly import detect_anomaly
 from engine.debug.profiling import Cost, Profile, Spent
 from engine.op import Op
 from engine.state import current
-from tests.draws import leaf, normal, normal_leaf, slow_beside
+from tests.draws import leaf, normal, normal_leaf
 
 
 class Ticks:
@@ -509,7 +509,6 @@ def test_a_broken_clock_leaves_nothing_behind():
     assert current().interpreter is None
 
 
-@slow_beside("engine/test_plain_walk.py::test_graphs_give_the_same_bits")
 def test_a_recorded_chain_of_many_ops():
     x = y = leaf(1.0)
     with engine.profile() as p:

@@ -27,7 +27,7 @@ from examples import (
 from examples.command import fail, folder, seed
 from examples.installed.bptt import pictures
 from tests import ROOT
-from tests.draws import first, slow_beside
+from tests.draws import first
 
 SHAPES = ("One to one", "One to many", "Many to one", "Many to many, aligned",
           "Many to many, unaligned")  # fmt: skip
@@ -211,7 +211,6 @@ def test_a_run_goes_on_where_it_stopped(example, tmp_path, monkeypatch, capsys):
     assert found == whole
 
 
-@slow_beside("examples/test_examples_leaks.py::test_ctrl_c_ends_all_trainings")
 def test_both_trainings_of_jordan_go_on(tmp_path):
     given = ["--fast", "--threads", "1", "--steps", "6", "--own", "4", "--batch", "4", "-T", "8"]
     whole = jordan.run(jordan.parse(given))["figures"]

@@ -16,7 +16,7 @@ from engine.backends import HOST
 from engine.random import random_state
 from rnn.cells.terms import unmarked
 from tests.browser import visit
-from tests.draws import crossed, first, slow_beside
+from tests.draws import crossed, first
 from tests.rnn.cells.cell_cases import Awkward, FastWeights, Tokens, Unused, cells
 from tests.viz.picture_checks import faults, read
 from tests.viz.pictures import SVG
@@ -189,7 +189,6 @@ def test_an_lstm_looks_as_in_the_textbooks(drawn):
         assert straight[a.key, b.key].width > straight[h.key, layers[0].key].width
 
 
-@slow_beside("test_an_lstm_looks_as_in_the_textbooks")
 def test_what_is_read_stands_on_the_left(drawn):
     for name in CELLS:
         diagram = drawn[name]

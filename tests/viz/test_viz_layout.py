@@ -68,7 +68,6 @@ def test_the_check_for_pierced_boxes_can_fail():
     assert pierced(svg.replace("</svg>", planted))
 
 
-@slow_beside("viz/test_picture_networks.py::test_nothing_lies_on_anything")
 def test_no_two_boxes_overlap(diagram):
     found = boxes(diagram.svg())
     for i, a in enumerate(found):
@@ -77,16 +76,12 @@ def test_no_two_boxes_overlap(diagram):
             assert apart, (a, b)
 
 
-@slow_beside("viz/test_picture_networks.py::test_nothing_lies_on_anything")
 def test_words_fit_into_their_boxes(diagram):
     for box in boxes(diagram.svg()):
         for words, size in zip(box.words, [13.0] + [10.0] * len(box.words), strict=False):
             assert 0.45 * size * len(words) <= box.w, box
 
 
-@slow_beside(
-    "viz/test_picture_structure.py::test_a_window_shows_its_steps_and_says_what_is_left_out"
-)
 def test_every_box_and_edge_is_drawn(diagram):
     svg = diagram.svg()
     assert sorted(box.key for box in boxes(svg)) == sorted(diagram.graph)

@@ -8,7 +8,7 @@ import pytest
 
 import engine
 import rnn
-from tests.draws import crossed, first, slow_beside
+from tests.draws import ahead, crossed, first, slow_beside
 from tests.engine.cuda.cuda_steps import FORMS, STEPS, gap, only_cuda, problem, run
 
 pytestmark = pytest.mark.cupy
@@ -31,8 +31,7 @@ def looped(name, given, **options):
 
 # First those that no other test here compares: lstm, layer_norm, diagonal, affine and coupled steps
 # are in the tests of sizes, of lengths and of lanes.
-STRUCTURES = ["reset_before", "widths", "matrix_memory", "delay", "mixing", "largest"]
-STRUCTURES += [name for name in STEPS if name not in STRUCTURES]
+STRUCTURES = ahead(["reset_before", "widths", "matrix_memory", "delay", "mixing", "largest"], STEPS)
 
 
 @pytest.mark.parametrize(("name", "form", "dtype"), first(6, crossed(STRUCTURES, FORMS, CLOSE)))
@@ -251,7 +250,6 @@ def test_lanes_do_not_share_where_that_gives_no_number(gpu):
     assert not ys.numpy().any()
 
 
-@slow_beside("engine/test_two_devices.py::test_training_stays_there")
 @pytest.mark.parametrize("form", FORMS)
 def test_a_second_device_runs_kernels_of_its_own(gpu, form):
     try:

@@ -8,7 +8,7 @@ import pytest
 import engine
 import rnn
 from examples import char_rnn
-from tests.draws import crossed, first, slow_beside
+from tests.draws import crossed, first
 from tests.engine.cuda.launches import counted, on_fake
 
 pytestmark = pytest.mark.cupy
@@ -29,7 +29,6 @@ def steps(own, count):
     return found, (*rng.integers(0, 11, (2, 5, 3)), state)
 
 
-@slow_beside("engine/cuda/test_transfers.py::test_fit_reads_the_loss_and_the_norm_of_a_step")
 @pytest.mark.parametrize("kind", ["lstm", "gru", "rnn"])
 def test_a_step_of_the_example_launches_little_and_waits_for_what_it_prints(gpu, kind):
     own = training(gpu, kind)

@@ -8,7 +8,7 @@ import pytest
 
 import engine
 import rnn
-from tests.draws import crossed, first, normal, slow_beside
+from tests.draws import crossed, first, normal
 from tests.engine.cuda.device_parameters import DTYPES, give_gradients, parameters, values
 from tests.engine.cuda.launches import counted, on_fake
 
@@ -100,7 +100,6 @@ def test_parameters_that_are_steps_apart_are_stepped_each_by_its_count(gpu):
     }
 
 
-@slow_beside("engine/cuda/test_fused_sources.py::test_arrays_are_shared_out_among_launches")
 def test_more_parameters_than_a_launch_has_pointers_for(gpu):
     found = []
     for device in ("numpy", gpu):

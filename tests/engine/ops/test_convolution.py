@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import engine
-from tests.draws import first, leaf, normal
+from tests.draws import ahead, first, leaf, normal
 
 # B, C_in, T, C_out, K and what is set.
 CASES: dict[str, tuple[tuple[int, int, int, int, int], dict[str, Any]]] = {
@@ -76,7 +76,7 @@ def test_the_sum_by_hand(name, device):
 FEW = ("no rows", "depthwise")  # a group of its own for each channel, and zeros around
 
 
-@pytest.mark.parametrize("name", first(2, [*FEW, *(name for name in CASES if name not in FEW)]))
+@pytest.mark.parametrize("name", first(2, ahead(FEW, CASES)))
 def test_all_derivatives(name, device):
     arrays, options = drawn(name)
     given = [engine.asarray(a, device=device) for a in arrays]
@@ -197,7 +197,7 @@ def test_a_plane_row_by_row(name, device):
 
 
 SMALL = ("no rows", "one row", "paddings")
-SMALL_FIRST = [*SMALL, *(name for name in reversed(PLANES) if name not in SMALL)]
+SMALL_FIRST = ahead(SMALL, reversed(PLANES))
 
 
 @pytest.mark.parametrize("name", first(3, SMALL_FIRST))

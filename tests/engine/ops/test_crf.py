@@ -8,7 +8,7 @@ import pytest
 
 import engine
 from rnn.models import CRF
-from tests.draws import first, normal, normal_leaf, slow_beside
+from tests.draws import first, normal, normal_leaf
 
 T, B, K = 5, 3, 3
 LENGTHS = [5, 1, 3]
@@ -140,7 +140,6 @@ def test_explicit_and_compiled_are_the_same():
         np.testing.assert_allclose(a.numpy(), b.numpy(), rtol=1e-12)
 
 
-@slow_beside("test_marginals_are_the_gradient_of_the_partition_and_those_of_all_sequences")
 def test_constraints_leave_only_sequences_of_spans():
     model = crf(BIO, scheme="BIO")
     e = normal(4, 1, 5)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import engine
-from tests.draws import covering, crossed, first, leaf, normal
+from tests.draws import ahead, covering, crossed, first, leaf, normal
 
 N, V = 6, 5
 LOGITS = normal(N, V)
@@ -29,7 +29,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "ignore a class": {"ignore_index": 2, "label_smoothing": 0.2},
 }
 MOST = ("all", "ignore a class", "weight smooth")
-MOST_FIRST = [*MOST, *(name for name in SETTINGS if name not in MOST)]
+MOST_FIRST = ahead(MOST, SETTINGS)
 CASES = pytest.mark.parametrize("name", SETTINGS)
 
 
@@ -263,7 +263,7 @@ PAIRS = {
 
 
 WEIGHTED = ("bce weights", "huber wide", "l1", "mse")
-WEIGHTED_FIRST = [*WEIGHTED, *(name for name in PAIRS if name not in WEIGHTED)]
+WEIGHTED_FIRST = ahead(WEIGHTED, PAIRS)
 
 
 @pytest.mark.parametrize(("name", "reduction"), first(4, crossed(WEIGHTED_FIRST, REDUCTIONS)))

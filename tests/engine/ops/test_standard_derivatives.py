@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import engine
-from tests.draws import covering, leaf, normal, slow_beside
+from tests.draws import covering, leaf, normal
 from tests.engine.ops.standard import same
 
 pytestmark = pytest.mark.usefixtures("quiet")
@@ -30,14 +30,12 @@ def inside(x: Any, low: float, high: float) -> Any:
     return low + (high - low) * engine.sigmoid(x)
 
 
-@slow_beside("engine/ops/test_ops.py::test_derivatives_agree_with_differences")
 @pytest.mark.parametrize(("name", "domain"), ONES)
 def test_derivatives_of_functions_of_one_array(name, domain):
     f = getattr(engine, name)
     assert engine.gradcheck(lambda x: engine.sin(f(inside(x, *domain))) * x, [normal(2, 3)], 2)
 
 
-@slow_beside("engine/ops/test_ops.py::test_derivatives_agree_with_differences")
 @pytest.mark.parametrize("name", TWOS.split())
 def test_derivatives_of_functions_of_two_arrays(name):
     f = getattr(engine, name)

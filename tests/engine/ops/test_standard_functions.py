@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import engine
-from tests.draws import covering, first, leaf, normal
+from tests.draws import ahead, covering, first, leaf, normal
 from tests.engine.ops.standard import FLOATING, same
 
 pytestmark = pytest.mark.usefixtures("quiet")
@@ -34,7 +34,7 @@ EQUATIONS: dict[str, list[tuple[int, ...]]] = {
 # A diagonal, an ellipsis, an axis of one element, a sum over an axis of one operand, no element.
 ODD = ("iij->j", "...ij,...jk->...ik", "ij,ij->ij", "ij,k->", ",ij->ij", "ij,i->j", "...ii->...i",
        "a...b,b...a->...")  # fmt: skip
-ODD_FIRST = [*ODD, *(equation for equation in EQUATIONS if equation not in ODD)]
+ODD_FIRST = ahead(ODD, EQUATIONS)
 
 
 @pytest.mark.parametrize("equation", first(len(ODD), ODD_FIRST))

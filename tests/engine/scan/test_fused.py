@@ -199,7 +199,6 @@ def test_nan_in_padding_changes_nothing(name, core):
         np.testing.assert_array_equal(one, other)
 
 
-@slow_beside("engine/scan/test_division.py::test_every_division_gives_the_same_bits")
 @pytest.mark.parametrize("name", ["lstm", "reset before", "layernorm"])
 def test_threads_change_no_bit(name):
     engine.seed(4)

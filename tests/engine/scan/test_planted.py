@@ -17,7 +17,7 @@ from engine.state import current
 from engine.stepping import stepping
 from tests import ROOT
 from tests.conftest import settings
-from tests.draws import covering, slow_beside
+from tests.draws import covering
 from tests.rnn.cells import test_cells as cells
 
 
@@ -225,7 +225,6 @@ def test_every_setting_of_a_thread_is_watched(state):
         assert changed, name
 
 
-@slow_beside("test_a_leak_of_each_kind_is_seen_in_its_test_alone")
 def test_no_leak_is_seen_where_there_is_none(tmp_path):
     source = "import engine\n\ndef test_fine():\n    with engine.no_grad():\n        pass\n"
     assert "1 passed in" in outcome_of(source, tmp_path)

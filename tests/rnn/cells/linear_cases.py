@@ -9,8 +9,7 @@ import numpy as np
 
 import engine
 import rnn
-from tests.draws import normal
-from tests.rnn.cells.cell_orders import ahead
+from tests.draws import ahead, normal
 
 I, H = 3, 4
 

@@ -10,8 +10,7 @@ from examples.layers import LAYERS
 from rnn.command import main
 from rnn.models import Classifier, LanguageModel
 from rnn.models.blocks import CELLS
-from tests.draws import first, normal
-from tests.rnn.cells.cell_orders import ahead
+from tests.draws import ahead, first, normal
 from tests.rnn.training.test_command_line import LINES
 
 SMALL = ["--hidden", "8", "--length", "6", "--batch", "4", "--steps", "2", "--validate-every", "2",

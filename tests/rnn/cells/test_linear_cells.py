@@ -12,8 +12,7 @@ import pytest
 import engine
 import rnn
 from engine.scan.c.compiler import CannotCompileError, compiler
-from tests.draws import first, normal
-from tests.rnn.cells.cell_orders import ahead
+from tests.draws import ahead, first, normal
 from tests.rnn.cells.linear_cases import (
     CASES,
     KINDS,

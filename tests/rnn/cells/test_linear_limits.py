@@ -11,8 +11,7 @@ import pytest
 
 import engine
 import rnn
-from tests.draws import first, normal
-from tests.rnn.cells.cell_orders import ahead
+from tests.draws import ahead, first, normal
 from tests.rnn.cells.linear_cases import (
     CASES,
     given,

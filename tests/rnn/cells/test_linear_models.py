@@ -10,8 +10,7 @@ import engine
 import rnn
 import viz
 from rnn.models import Classifier, LanguageModel, Tagger
-from tests.draws import first, normal, slow_beside
-from tests.rnn.cells.cell_orders import ahead
+from tests.draws import ahead, first, normal, slow_beside
 from tests.rnn.cells.linear_cases import CASES, KINDS_FIRST, made, sigma, softplus
 
 KINDS = ("LRUCell", "MambaCell", "MinGRUCell", "MinLSTMCell", "QRNNCell", "RGLRUCell", "RWKV4Cell",

@@ -10,9 +10,8 @@ import pytest
 import engine
 import rnn
 import viz
-from tests.draws import first, normal
+from tests.draws import ahead, first, normal
 from tests.rnn.cells.cell_equations import CELLS, KINDS, SPIKING, I, made
-from tests.rnn.cells.cell_orders import ahead
 from tests.viz.picture_checks import faults
 
 T, B = 7, 2

@@ -9,8 +9,7 @@ import pytest
 
 import engine
 import rnn
-from tests.draws import covering, first, normal
-from tests.rnn.cells.cell_orders import ahead
+from tests.draws import ahead, covering, first, normal
 
 T, B, I, H = 6, 3, 4, 5
 EXACT = {"rtol": 1e-10, "atol": 1e-12}

@@ -12,9 +12,8 @@ import rnn
 from docs.make_cells import public
 from rnn.cells.sizes import units
 from tests import ROOT
-from tests.draws import crossed, first, normal
+from tests.draws import ahead, crossed, first, normal
 from tests.rnn.cells import cell_equations, linear_cases
-from tests.rnn.cells.cell_orders import ahead
 
 T, B, I, H, O = 5, 2, 3, 4, 2
 

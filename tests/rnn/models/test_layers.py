@@ -5,7 +5,7 @@ import pytest
 
 import engine
 import rnn
-from tests.draws import covering, first, normal, slow_beside
+from tests.draws import covering, first, normal
 
 T, B, I, H, P = 6, 3, 4, 5, 2
 NAMES = ("RNN", "LSTM", "GRU")
@@ -109,7 +109,6 @@ def test_one_sequence_without_a_batch(name):
         np.testing.assert_allclose(one.numpy(), other.numpy()[:, 0], rtol=1e-13)
 
 
-@slow_beside("rnn/interop/test_recorded_torch.py::test_layers_compute_what_torch_computed")
 def test_projection_widths_and_gradients():
     net = rnn.LSTM(I, H, proj_size=P, dtype="float64")
     y, (h, c) = net(normal(T, B, I))

@@ -23,7 +23,7 @@ from rnn.models import (
     detached,
     forced,
 )
-from tests.draws import covering, first, normal, slow_beside
+from tests.draws import covering, first, normal
 
 T, B, V, E, H = 6, 3, 9, 4, 5
 LENGTHS = [6, 1, 4]
@@ -134,7 +134,6 @@ def test_generation_is_fed_from_a_state():
     assert found == list(itertools.islice(model.generate([1, 2, 3], temperature=0), 4))
 
 
-@slow_beside("rnn/test_optim.py::test_a_network_learns")
 def test_a_language_model_learns_a_rule():
     engine.seed(0)
     model = LanguageModel(5, 8, 16, cell="gru")
@@ -225,7 +224,6 @@ def test_prediction_is_in_evaluation_mode_and_puts_the_mode_back():
     assert (model(X).numpy() != model(X).numpy()).any()
 
 
-@slow_beside("test_a_classifier_of_features_and_its_loss")
 def test_a_classifier_learns():
     engine.seed(0)
     draws = np.random.default_rng(0)
@@ -374,7 +372,6 @@ def test_characters_are_read_within_each_word():
         model(X, LENGTHS)
 
 
-@slow_beside("test_a_tagger_with_a_crf")
 def test_a_tagger_learns_spans():
     engine.seed(0)
     draws = np.random.default_rng(0)

@@ -11,7 +11,7 @@ import pytest
 import engine
 import rnn
 from rnn.models import Attention, Bridge, Captioner, Decoder, Encoder, Seq2Seq
-from tests.draws import covering, crossed, first, slow_beside
+from tests.draws import covering, crossed, first
 
 T, B, U, V, W, E, H = 5, 3, 4, 8, 9, 4, 6
 LENGTHS = [5, 2, 4]
@@ -128,9 +128,6 @@ def test_compiled_where_the_recurrence_allows():
             np.testing.assert_allclose(one.numpy(), two.numpy(), rtol=1e-3, atol=1e-5)
 
 
-@slow_beside(
-    "rnn/interop/test_recorded_sequences.py::test_encoders_and_decoders_compute_what_torch_computed"
-)
 def test_padding_of_the_source_and_of_the_target_changes_nothing():
     model = made("general", encoder={"bidirectional": True})
     loss = model.loss(X, LENGTHS, Y).item()
@@ -542,7 +539,6 @@ def test_every_device_gives_the_same(device):
     ]
 
 
-@slow_beside("test_gradients_are_those_of_finite_differences")
 def test_a_model_learns_to_copy():
     engine.seed(0)
     draws = np.random.default_rng(0)
