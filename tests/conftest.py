@@ -103,6 +103,10 @@ LEVELS |= {
                  "sums_beside_the_core")
 }  # fmt: skip
 
+# What a kernel calls of the C library lies in the process: to look for it takes the linker longer
+# than all that it does for a small kernel.
+LINKED = " -nostdlib" if sys.platform == "linux" else ""
+
 
 @pytest.fixture(autouse=True, scope="module")
 def _level_of_compilation(request: pytest.FixtureRequest) -> Iterator[None]:
@@ -113,7 +117,7 @@ def _level_of_compilation(request: pytest.FixtureRequest) -> Iterator[None]:
         level = ""
     if level:
         _forget_kernels()
-        os.environ["BPTT_CFLAGS"] = level
+        os.environ["BPTT_CFLAGS"] = level + LINKED
     yield
     if level:
         del os.environ["BPTT_CFLAGS"]

@@ -1,6 +1,7 @@
 /* Large products of matrices, and what kernels ask for while they run. */
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 #include "runtime.h"
 #include "tiles.h"
 

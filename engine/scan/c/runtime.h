@@ -1,9 +1,10 @@
 /* What every generated kernel includes: elementary functions right to the last bits, and what the
-   library of products offers to kernels. `real` is float or double. */
-#include <math.h>
-#include <stdatomic.h>
-#include <stdint.h>
-#include <string.h>
+   library of products offers to kernels. `real` is float or double. Nothing of the system is
+   included: its headers take longer to read than a small kernel takes to compile. */
+typedef __INT32_TYPE__ int32_t;
+typedef __UINT32_TYPE__ uint32_t;
+#define NAN __builtin_nanf("")
+#define INFINITY __builtin_inff()
 
 #define INLINE static inline __attribute__((always_inline))
 /* A kernel with many calls of the functions below compiles many times faster where they stay
@@ -31,7 +32,7 @@ typedef void (*work)(void *job, int me, int all);
    weight as it is, (columns, depth) where it is `turned`. */
 typedef struct {
     void (*in_parallel)(work todo, void *job, int threads);
-    void (*wait_for)(const atomic_long *count, long least);
+    void (*wait_for)(const _Atomic long *count, long least);
     void (*sweep)(steps todo, void *job, long count, long rows, int threads, int lanes, long cost);
     void (*meet)(turn *own);
     void (*packed_product)(long rows, long columns, long depth, const real *a, long a_step,
@@ -102,15 +103,15 @@ FUNCTION float logistic(float x) {
     return t / (t + near_zero(r) + 1.0f);
 }
 
-#define OF(name) name##f
+#define OF(name) __builtin_##name##f
 #else
-INLINE double exponential(double x) { return exp(x); }
-INLINE double hyptan(double x) { return tanh(x); }
+INLINE double exponential(double x) { return __builtin_exp(x); }
+INLINE double hyptan(double x) { return __builtin_tanh(x); }
 INLINE double logistic(double x) {
-    const double e = exp(x < 0 ? x : -x);
+    const double e = __builtin_exp(x < 0 ? x : -x);
     return (x < 0 ? e : 1.0) / (1.0 + e);
 }
-#define OF(name) name
+#define OF(name) __builtin_##name
 #endif
 
 /* NumPy takes a few exponents that are written as numbers by other functions: the root of -inf. */
