@@ -19,6 +19,7 @@ PIECE = 1 << 15
 EACH = 20  # what a number costs, in multiplications
 
 SOURCE = """\
+#include <stdatomic.h>
 #include "runtime.h"
 
 typedef struct {{

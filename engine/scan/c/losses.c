@@ -1,6 +1,9 @@
 /* Cross entropy of rows of logits and its slopes: a row is read while it is in the cache, so that
    the logits cross the memory once each way. Rows are shared among threads, and none depends on
    another, so the results have the same bits for any number of threads. */
+#include <stdatomic.h>
+#include <stdint.h>
+#include <string.h>
 #include "runtime.h"
 
 #define PART 1024   /* numbers of a row that are summed in float; their sums are summed in double */
@@ -51,7 +54,7 @@ static void terms_of(loss_job *j, long row) {
     real top = largest(x, j->classes);
     if (!(top - top == 0)) top = 0; /* infinite, or all are NaN */
     const double sum = raised_sum(x, j->classes, top, 0);
-    j->out[row] = (real)-((double)(x[target] - top) - log(sum));
+    j->out[row] = (real)-((double)(x[target] - top) - __builtin_log(sum));
 }
 
 static void slopes_of(loss_job *j, long row) {
@@ -68,7 +71,7 @@ static void slopes_of(loss_job *j, long row) {
 #pragma omp simd
         for (long i = 0; i < j->classes; i++) out[i] *= share;
     } else { /* where e^x may overflow beside an infinite sum */
-        const real whole = (real)log(raised_sum(x, j->classes, 0, 0));
+        const real whole = (real)__builtin_log(raised_sum(x, j->classes, 0, 0));
         for (long i = 0; i < j->classes; i++) out[i] = g * exponential(x[i] - whole);
     }
     out[target] -= g;
