@@ -14,8 +14,6 @@ from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from engine.checks import flag, is_whole
 from engine.scan.c.division import cores
 from rnn.modules.values import whole
@@ -99,6 +97,8 @@ def sweep(
     _check_executor(executor, workers)
     if not isinstance(executor, ThreadPoolExecutor):  # it may run in another process
         check_picklable(train)
+    from tqdm import tqdm  # takes a twentieth of the import of `rnn`
+
     records = Records(path, flag("sweep: resume", resume), seed, own.described())
     done = {number: trial for number, trial in records.done.items() if number < total}
     left = [number for number in range(total) if number not in done]

@@ -1,6 +1,6 @@
 """Show a run: a bar in a terminal or a notebook, elsewhere a line now and then; and its picture.
 
-Above `history.py`, below the loop; matplotlib is imported when there is something to draw.
+Above `history.py`, below the loop; tqdm and matplotlib are imported when something is drawn.
 """
 
 import math
@@ -10,8 +10,6 @@ import warnings
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
-
-from tqdm import tqdm
 
 from engine.backends import HOST
 from rnn.training.history import History, Step, Validation, shown
@@ -94,7 +92,11 @@ def _bar() -> Any:
             from tqdm.notebook import tqdm_notebook
         if issubclass(auto, tqdm_notebook):
             return auto
-    return tqdm if sys.stderr is not None and sys.stderr.isatty() else None
+    if sys.stderr is None or not sys.stderr.isatty():
+        return None
+    from tqdm import tqdm  # takes a twentieth of the import of `rnn`
+
+    return tqdm
 
 
 # As in the diagrams: blue forward, red backward.

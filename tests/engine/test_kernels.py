@@ -123,7 +123,7 @@ print(float(x.grad.numpy().sum()))
 
 
 def start(width, cache, *, before="", **more):
-    environment = {**os.environ, "XDG_CACHE_HOME": str(cache), **more}
+    environment = {**os.environ, "BPTT_CFLAGS": "-O0", "XDG_CACHE_HOME": str(cache), **more}
     return subprocess.Popen(
         [sys.executable, "-W", "always", "-c", before + JOB.format(width=width)], cwd=ROOT,
         env={name: value for name, value in environment.items() if value is not None},

@@ -334,7 +334,7 @@ def test_weights_may_be_updated_after_every_step(method):
         np.testing.assert_allclose(w.numpy(), values, rtol=1e-10, atol=1e-12)
 
 
-def test_nothing_is_kept_of_earlier_steps():
+def test_nothing_is_kept_of_earlier_steps(frozen):
     cell, x, targets, _ = problem("LSTM", steps=60)
     counts, sizes = [], []
     tracemalloc.start()

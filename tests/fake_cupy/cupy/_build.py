@@ -22,8 +22,10 @@ EMULATOR = Path(__file__).parent.parent / "emulator"
 RUNTIME = ("fibers.cpp", "scheduler.cpp", "exchange.cpp", "memory.cpp", "races.cpp")
 BASIC = ("-std=gnu++17", "-shared", "-fPIC", "-fno-gnu-unique", "-Wl,-Bsymbolic")
 # Nothing is contracted or vectorised: values are those of one operation after the other. -O0 takes
-# the least time to compile and to run together.
-KERNEL = (*BASIC, "-O0", "-ffp-contract=off", "-w")
+# the least time to compile and to run together. The libraries of C++, which a kernel does not use,
+# take the linker as long as all else takes the compiler.
+KERNEL = (*BASIC, "-O0", "-ffp-contract=off", "-w", "-nostdlib")
+LIBRARIES = ("-lm", "-lgcc")
 # A call of memory.cpp before each access of memory; no shadow memory and no other runtime.
 CHECKS = ("-fsanitize=kernel-address", "--param", "asan-instrumentation-with-call-threshold=0",
           "--param", "asan-stack=0", "--param", "asan-globals=0")  # fmt: skip
@@ -137,7 +139,8 @@ def _compiled(text: str, files: tuple[Path, ...], flags: tuple[str, ...]) -> Pat
     with tempfile.TemporaryDirectory(prefix="emulator-", dir=entry.parent) as work:
         source, made = Path(work) / "kernel.cpp", Path(work) / "kernel.so"
         source.write_text(text, encoding="utf-8")
-        command = [path, *flags, f"-I{EMULATOR}", *map(str, files or (source,)), "-o", str(made)]
+        command = [path, *flags, f"-I{EMULATOR}", *map(str, files or (source,)), *LIBRARIES]
+        command += ["-o", str(made)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             raise CannotCompileError(done.stderr.strip()[-4000:])

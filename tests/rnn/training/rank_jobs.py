@@ -12,7 +12,6 @@ from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
-import pytest
 from mpi4py import MPI
 
 import engine
@@ -21,6 +20,7 @@ from rnn import data, models
 from rnn.command.language import loss as language_loss
 from rnn.training import Accuracy, Callback, Metric, fit
 from tests.devices import choose_cupy
+from tests.rnn.training.raising import raised
 
 engine.set_num_threads(1)
 RANKS = rnn.distributed.Communicator()
@@ -182,8 +182,7 @@ def planted(folder):
         if RANKS.rank:
             compare(dropped)
         else:
-            with pytest.raises(AssertionError):
-                compare(dropped)
+            raised(AssertionError, lambda: compare(dropped))
             print(name, "is found", flush=True)
         setattr(over, place, plain[place])
     compare(dropped)
@@ -268,6 +267,8 @@ def devices(folder, layout="apart"):
 
 def one_device(folder, what="shared"):
     """Train on one device, or where there is no NCCL: through the host, which is said."""
+    import pytest
+
     os.environ["FAKE_CUPY_NCCL"] = str(int(what == "shared"))
     choose_cupy()
     device = RANKS.device("cupy:0" if what == "shared" else "cupy")
@@ -328,10 +329,11 @@ def fault_of_loss(folder):
         return language_loss(net, chunk, state)
 
     net = rnn.LanguageModel(11, 6, 5)
-    with pytest.raises(LookupError) as fault:
-        fit(net, data.Streams(IDS, batch_size=6, steps=5), loss, steps=5, carry=True,
-            progress=False, distributed=RANKS, checkpoint=folder / "run")  # fmt: skip
-    assert fault.value.__notes__ == [f"on rank {RANKS.size - 1} of {RANKS.size}"]
+    fault = raised(LookupError, lambda: fit(
+        net, data.Streams(IDS, batch_size=6, steps=5), loss, steps=5, carry=True,
+        progress=False, distributed=RANKS, checkpoint=folder / "run",
+    ))  # fmt: skip
+    assert fault.__notes__ == [f"on rank {RANKS.size - 1} of {RANKS.size}"]
     found = rnn.training.Checkpoints(folder / "run").newest()
     assert found.state["step"] == 2, found.state["step"]
     print("fault of a loss known", flush=True)
@@ -358,12 +360,13 @@ def nan(folder):
             return cost, state
 
         net, kept = rnn.LanguageModel(11, 6, 5), Kept()
-        with pytest.raises(engine.AnomalyError) as fault:
-            fit(net, data.Streams(IDS, batch_size=6, steps=5), loss, steps=5, carry=True,
-                progress=False, distributed=RANKS, callbacks=[kept])  # fmt: skip
-        assert "step 3" in str(fault.value)
-        assert ("log" if what == "loss" else "sqrt") in str(fault.value)
-        assert fault.value.__notes__ == [f"on rank 1 of {RANKS.size}"]
+        fault = raised(engine.AnomalyError, lambda net=net, kept=kept, loss=loss: fit(
+            net, data.Streams(IDS, batch_size=6, steps=5), loss, steps=5, carry=True,
+            progress=False, distributed=RANKS, callbacks=[kept],
+        ))  # fmt: skip
+        assert "step 3" in str(fault)
+        assert ("log" if what == "loss" else "sqrt") in str(fault)
+        assert fault.__notes__ == [f"on rank 1 of {RANKS.size}"]
         assert kept.last == 2
         for name, x in net.state_dict().items():
             np.testing.assert_array_equal(x, kept.weights[name])

@@ -13,8 +13,9 @@ import pytest
 
 from rnn.training import read_checkpoint
 from tests import ROOT
+from tests.draws import first
 
-KILLS, EVERY, STEPS, SEED = 50, 3, 100_000, 20240607
+EVERY, STEPS, SEED = 3, 100_000, 20240607
 
 # Moments are those of the clock of the process that is killed, as seconds are few steps for it
 # where the machine has much to do: clock_gettime(2) says how the clock is made of the process.
@@ -37,7 +38,7 @@ import os, random, signal, sys
 from pathlib import Path
 from tests.rnn.training.small_training import Shuffled, batches, run
 
-folder, until = Path(sys.argv[1]), int(sys.argv[2])
+folder, until, least = Path(sys.argv[1]), *map(int, sys.argv[2:])
 
 
 def train(steps):
@@ -50,7 +51,7 @@ if until:
     sys.exit()
 draw = random.Random({SEED})
 kills = 0
-while kills < {KILLS} or not any(folder.glob("checkpoints/*.json")):
+while kills < least or not any(folder.glob("checkpoints/*.json")):
     kills += 1
     child = os.fork()
     if not child:
@@ -67,10 +68,10 @@ while kills < {KILLS} or not any(folder.glob("checkpoints/*.json")):
 """
 
 
-def zygote(folder: Path, until: int = 0) -> list[str]:
+def zygote(folder: Path, until: int = 0, kills: int = 0) -> list[str]:
     environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", ZYGOTE, str(folder), str(until)],
+        [sys.executable, "-W", "error", "-c", ZYGOTE, str(folder), str(until), str(kills)],
         cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -83,12 +84,13 @@ def lines(folder: Path) -> list[dict]:
 
 
 @needs_clock
-def test_kill_9_at_any_moment_loses_only_the_steps_since_the_last_checkpoint(tmp_path):
+@pytest.mark.parametrize("kills", first(1, [20, 50]))
+def test_kill_9_at_any_moment_loses_only_the_steps_since_the_last_checkpoint(kills, tmp_path):
     killed, whole = tmp_path / "killed", tmp_path / "whole"
     zygote(tmp_path / "first", 1)  # compiles the kernels, which takes longer than a run lives
-    moments = zygote(killed)
+    moments = zygote(killed, kills=kills)
     print(f"seed {SEED}, killed after seconds of its own:", *(line.split()[0] for line in moments))
-    assert len(moments) >= KILLS
+    assert len(moments) >= kills
     torn = sum(".part" in line or line.count(".json") != line.count(".safetensors")
                for line in moments)  # fmt: skip
     print(f"{torn} of the kills left a checkpoint half written")
