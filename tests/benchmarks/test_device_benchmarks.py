@@ -23,7 +23,9 @@ from benchmarks import {name}
 
 
 SMALL_JOB = """
+from functools import partial
 from examples import char_rnn as example
+example.sample_text = partial(example.sample_text, length=40)
 parse = example.parse
 small = ["--text", f"{measuring.RESULTS}/text.txt", "-T", "8", "--batch", "4", "--hidden", "8"]
 example.parse = lambda own: parse([*own, *small, "--updates", "2"])

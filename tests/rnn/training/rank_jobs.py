@@ -12,7 +12,6 @@ from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
-from mpi4py import MPI
 
 import engine
 import rnn
@@ -20,7 +19,7 @@ from rnn import data, models
 from rnn.command.language import loss as language_loss
 from rnn.training import Accuracy, Callback, Metric, fit
 from tests.devices import choose_cupy
-from tests.rnn.training.raising import raised
+from tests.rnn.training.ranks import raised, sleep_until_all_are_here
 
 engine.set_num_threads(1)
 RANKS = rnn.distributed.Communicator()
@@ -146,17 +145,10 @@ def equal(folder, *names):
                 print(job.__name__, "is as on one process", flush=True)
 
 
-def sleep_until_rank_0_is_here():
-    """Wait as a barrier does, but without taking a core from the tests that run beside."""
-    waiting = MPI.COMM_WORLD.Ibarrier()
-    while not waiting.Test():
-        time.sleep(0.005)
-
-
 def compare(job):
     """Compare a job on all ranks with what rank 0 alone computes."""
     alone = job(None) if not RANKS.rank else None
-    sleep_until_rank_0_is_here()
+    sleep_until_all_are_here()
     net, history = job(RANKS)
     if alone is not None:
         for ours, own in zip(net.parameters(), alone[0].parameters(), strict=True):

@@ -1,7 +1,7 @@
 """Check sequences in stretches of time, run by `mpiexec -n N python -m mpi4py -m THIS`.
 
 With `layers` those of layers too; their kernels take minutes to compile: leave the compiler out.
-Every rank computes the whole on its own and compares its part. Prints a line for what was checked.
+Rank 0 computes the whole alone; every rank compares its part. Prints a line for what was checked.
 """
 
 import sys
@@ -12,7 +12,7 @@ import engine
 import rnn
 from rnn.distributed import affine, affine_scan, run_stretch, sequences, stretch
 from tests import ROOT
-from tests.rnn.training.raising import raised
+from tests.rnn.training.ranks import of_one_process, raised
 
 COMMUNICATOR, RANK, SIZE = None, 0, 1  # set below, as pytest reads this file for examples
 
@@ -56,8 +56,9 @@ def check_against_one_process(shape, dtype, tolerance, *, reverse, narrow=False)
     def cut(group):
         return [x[own] if x.shape == shape else x for x in group]
 
-    expected = derivatives(lambda *xs: one_process(*xs, reverse=reverse),
-                           arrays, weights, tangents, counts=1.0)  # fmt: skip
+    expected = of_one_process(lambda: derivatives(
+        lambda *xs: one_process(*xs, reverse=reverse), arrays, weights, tangents, counts=1.0
+    ))  # fmt: skip
     counts = float(RANK == 0)
     found = derivatives(lambda *xs: affine_scan(*xs, reverse=reverse),
                         cut(arrays), cut(weights), cut(tangents), counts=counts)  # fmt: skip
@@ -128,8 +129,9 @@ def check_layer(make, dtype, tolerance, T, **options):
     weights = draw.normal(size=(*x.shape[:2], width)).astype(dtype)
     own = (slice(None),) * axis + (stretch(T),)
     entry = (SIZE - 1 if layer.reverse else 0) == RANK
-    expected, count, states = of_layer(lambda layer, x, s: layer(x, s), layer, x, state, weights,
-                                       counts=1.0)  # fmt: skip
+    expected, count, states = of_one_process(lambda: of_layer(
+        lambda layer, x, s: layer(x, s), layer, x, state, weights, counts=1.0
+    ))  # fmt: skip
     found, *_ = of_layer(run_stretch, layer, x[own], state, weights[own], counts=float(RANK == 0))
     each = count + 1 + states  # gradients
     for number, (one, other) in enumerate(zip(expected, found, strict=True)):
