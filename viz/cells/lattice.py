@@ -6,6 +6,7 @@ share their beginning. Knows boxes and points alone; below `routing.py`.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from heapq import heappop, heappush
 from itertools import pairwise
 from math import inf
@@ -54,13 +55,15 @@ class Lattice:
         """
         last = {(goal.at, goal.way): goal for goal in goals}
         spots = [goal.at for goal in goals]
+        # The least number of steps to a goal; a point is met from several sides.
+        near = cache(lambda at: min(abs(at[0] - x) + abs(at[1] - y) for x, y in spots))
         best: dict[State, float] = {}
         before: dict[State, State] = {}
         heap: list[tuple[float, float, Spot, Step]] = []
         for state, cost in self._begun(ends[0], starts):
             if cost < best.get(state, inf):
                 best[state] = cost
-                heappush(heap, (cost + _near(state[0], spots), cost, *state))
+                heappush(heap, (cost + near(state[0]), cost, *state))
         found: tuple[float, State] = (inf, ((0, 0), RIGHT))
         while heap and heap[0][0] < found[0]:
             _, cost, at, way = heappop(heap)
@@ -73,7 +76,7 @@ class Lattice:
                 to, total = (at[0] + step[0], at[1] + step[1]), cost + price
                 if total < best.get((to, step), inf):
                     best[to, step], before[to, step] = total, (at, way)
-                    heappush(heap, (total + _near(to, spots), total, to, step))
+                    heappush(heap, (total + near(to), total, to, step))
         if found[0] == inf:
             return None
         return self._walked(ends[0], found[1], before), last[found[1]]
@@ -140,8 +143,3 @@ class Lattice:
         self.ways.setdefault(source, []).append(way)
         own = self.level if end[1] == 0 else self.upright
         own[way[-1]] = source
-
-
-def _near(at: Spot, targets: list[Spot]) -> float:
-    """Return the least number of steps to one of the targets."""
-    return min(abs(at[0] - x) + abs(at[1] - y) for x, y in targets)
