@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 import engine
-from tests.draws import leaf, normal
+from tests.draws import first, leaf, normal
 
-CHAIN = 100_000
+CHAINS = pytest.mark.parametrize("length", first(1, [25_000, 100_000]))
 
 
 @pytest.fixture
@@ -34,28 +34,30 @@ def chain(length: int, f: Any = engine.negative) -> tuple[engine.Tensor, engine.
     return x, y
 
 
-def test_a_long_chain_differentiates_prints_and_is_freed(no_gc):
-    x, y = chain(CHAIN)
+@CHAINS
+def test_a_long_chain_differentiates_prints_and_is_freed(length, no_gc):
+    x, y = chain(length)
     assert engine.gradients(y, [x])[0].item() == 1
     y.backward()
     assert x.grad.item() == 1
     graph = engine.Graph.of(y)
     text = graph.text()
-    assert text.count("\n") == CHAIN + 1
-    assert text.endswith(f"%{CHAIN} = negative(%{CHAIN - 1}) -> float64[]\nreturn %{CHAIN}")
+    assert text.count("\n") == length + 1
+    assert text.endswith(f"%{length} = negative(%{length - 1}) -> float64[]\nreturn %{length}")
     assert graph.count_paths(x, y) == 1
-    assert len(graph.ancestors(y)) == CHAIN
+    assert len(graph.ancestors(y)) == length
     freed = [weakref.ref(graph.tensor(node)) for node in graph.nodes[1::999]]
     del graph, y
     assert [one for one in freed if one() is not None] == []
 
 
-def test_a_long_chain_of_gradient_nodes(no_gc):
-    x, y = chain(CHAIN // 4, engine.sin)
+@CHAINS
+def test_a_long_chain_of_gradient_nodes(length, no_gc):
+    x, y = chain(length // 4, engine.sin)
     g = engine.gradients(y, [x], create_graph=True)[0]
     assert 0 < g.item() < 1
     freed = weakref.ref(y)
-    assert len(engine.Graph.of(g)) > 3 * (CHAIN // 4)
+    assert len(engine.Graph.of(g)) > 3 * (length // 4)
     assert engine.gradients(g, [x])[0].item() < 0
     del g, y
     assert freed() is None

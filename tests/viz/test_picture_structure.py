@@ -442,7 +442,7 @@ def test_files_and_work_are_linear_in_the_steps(level, most):
 
 @pytest.mark.parametrize(
     ("level", "most"),
-    first(1, [(level, most) for most in (600, 1_200) for level in ("cell", "op")]),
+    first(1, [(level, most) for most in (240, 600, 1_200) for level in ("cell", "op")]),
 )
 def test_work_is_linear_after_a_change_in_place(level, most):
     # A stack has as many inputs as steps: a question about one must not look at them all.
