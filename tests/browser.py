@@ -8,6 +8,9 @@ from typing import Any
 
 import pytest
 
+# The pages are those of tests alone: they may be shown one after another in the same process.
+ARGUMENTS = ["--no-sandbox", "--disable-features=SitePerProcess,RenderDocument"]
+
 # Of each browser the pages that wait for a next visit, by their options: to make a page costs more
 # than what most tests do on it.
 _waiting: dict[Any, dict[str, "Visit"]] = {}
@@ -61,7 +64,7 @@ def chromium() -> Iterator[Any]:
     if program is None:
         pytest.skip("Chromium is not installed")
     with api.sync_playwright() as started:
-        browser = started.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        browser = started.chromium.launch(executable_path=program, args=ARGUMENTS)
         try:
             yield browser
         finally:

@@ -97,6 +97,10 @@ def browser() -> Iterator[Any]:
 # others); so has `docs`: a trained spiking network is another one after other last bits.
 LEVELS = {"rnn": "-O0", "viz": "-O0", "examples": "-O1", "benchmarks": "-O1", "engine/cuda": "-O0"}
 LEVELS |= {
+    f"engine/{name}.py": "-O0"
+    for name in ("test_checkpoint", "test_custom_op", "test_forward_mode", "test_versions",
+                 "test_vmap", "ops/test_crf", "ops/test_dropout", "ops/test_normalization")
+} | {
     f"engine/scan/test_{name}.py": "-O0"
     for name in ("associative_scan", "beside_the_core", "chunks", "derivatives_of_scans",
                  "recurrence_faults", "repeated", "scan_limits", "scan_options",

@@ -17,7 +17,7 @@ from engine.random import random_state
 from rnn.cells.terms import unmarked
 from tests.browser import visit
 from tests.draws import crossed, first
-from tests.rnn.cells.cell_cases import Awkward, FastWeights, Tokens, Unused, cells
+from tests.rnn.cells.cell_cases import Awkward, FastWeights, Tokens, Unused, cell_of, names
 from tests.viz.picture_checks import faults, read
 from tests.viz.pictures import SVG
 from tests.viz.test_latex import SIZE, _expression
@@ -31,7 +31,7 @@ from viz.cells.signs import at_most
 # First those of the textbooks and those that are drawn in ways of their own.
 CELLS = ("LSTMCell", "GRUCell", "PeepholeLSTMCell", "LayerNormLSTMCell", "ElmanJordanCell",
          "Awkward", "Unused", "Tokens", "MLSTMCell", "Leaky")  # fmt: skip
-CELLS += tuple(name for name in cells() if name not in CELLS)
+CELLS += tuple(name for name in names() if name not in CELLS)
 SMALLEST = 9.0  # pixels of the letters of a picture; small letters below may be less
 LIT = "rgb(217, 72, 15)"
 FIRING = {"ALIFCell", "LIFCell"}  # their slopes are a surrogate's, not those of differences
@@ -46,7 +46,7 @@ class Drawn(dict):
     """Hold the drawing of each cell by name, drawn when it is first asked for."""
 
     def __missing__(self, name):
-        self[name] = viz.draw_cell(cells()[name])
+        self[name] = viz.draw_cell(cell_of(name))
         return self[name]
 
 
@@ -69,7 +69,7 @@ def test_nothing_lies_on_anything(drawn, name):
 
 @pytest.mark.parametrize("name", first(5, CELLS))
 def test_nothing_lies_on_anything_at_the_smallest_width(name):
-    diagram = viz.draw_cell(cells()[name], width=LEAST_WIDTH)
+    diagram = viz.draw_cell(cell_of(name), width=LEAST_WIDTH)
     assert faults(diagram.svg()) == []
     assert "…" not in diagram.scene.title
 
@@ -279,7 +279,7 @@ def in_float64(cell):
 
 @pytest.mark.parametrize("name", first(12, [name for name in CELLS if name not in FIRING]))
 def test_factors_are_norms_of_differences(name):
-    cell = in_float64(cells()[name]).eval()
+    cell = in_float64(cell_of(name)).eval()
     rng = np.random.default_rng(1)
     given = {}
     if cell.state_size == {"h": 3}:  # no weights say that it is to be float64
@@ -304,7 +304,7 @@ def test_factors_are_norms_of_differences(name):
 @pytest.mark.parametrize("name", ["LSTMCell", "GRUCell", "LayerNormLSTMCell", "ElmanJordanCell"])
 def test_the_title_has_the_norm_of_the_whole_step(name):
     # The largest singular value of all new states by all old ones, from differences.
-    cell = in_float64(cells()[name])
+    cell = in_float64(cell_of(name))
     record = cell.recorded_step()
     (x,), old = record.inputs.values(), list(record.states.values())
 
@@ -461,7 +461,7 @@ def test_what_has_no_derivative_says_so():
 
 @pytest.mark.parametrize("name", first(10, CELLS))
 def test_the_equations_are_those_that_latex_prints(drawn, name):
-    cell = cells()[name]
+    cell = cell_of(name)
     lines = [unmarked(line) for line in cell.recorded_step().equations]
     assert lines == rnn.latex(cell).replace(" \\\\\n", "\n").splitlines()[1:-1]
     root = ET.fromstring(drawn[name].svg())

@@ -1,5 +1,8 @@
 """Define cells of all kinds, for tests of their pictures. Above `rnn`."""
 
+from copy import deepcopy
+from functools import cache
+
 import engine
 import rnn
 from docs.make_cells import public, small
@@ -92,7 +95,8 @@ LINEAR = ("LRUCell", "MambaCell", "MinGRUCell", "MinLSTMCell", "QRNNCell", "RGLR
 OWN = (Leaky, TwoLevels, Awkward, Unused, Tokens, FastWeights)
 
 
-def cells():
+@cache
+def _cells():
     """Return every cell by name, with the same weights at each call."""
     engine.seed(0)
     found = {name: getattr(rnn, name)(3, 5) for name in BUILT_IN}
@@ -105,3 +109,13 @@ def cells():
     found["Projected"] = rnn.LSTMCell(3, 5, proj_size=2)
     found |= {name: getattr(rnn, name)(3, 4) for name in LINEAR}
     return found | {kind.__name__: small(kind) for kind in public() if kind.__name__ not in found}
+
+
+def names():
+    """Return the names of all cells."""
+    return list(_cells())
+
+
+def cell_of(name):
+    """Return a cell by name, new and with the same weights at each call."""
+    return deepcopy(_cells()[name])

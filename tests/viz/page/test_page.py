@@ -825,7 +825,8 @@ WORK = """async () => {
 
 
 @pytest.mark.parametrize(("steps", "mode", "timed"), first(
-    2, [(400, "svg", False), (800, "canvas", False), (400, "svg", True), (10_001, "canvas", True)]
+    2, [(150, "svg", False), (800, "canvas", False),
+        (400, "svg", False), (400, "svg", True), (10_001, "canvas", True)]
 ))  # fmt: skip
 def test_large_pictures_pan_smoothly(browser, tmp_path, steps, mode, timed):
     scene, graph = grid(steps, 2, weights=True)
