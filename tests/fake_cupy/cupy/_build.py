@@ -22,8 +22,8 @@ EMULATOR = Path(__file__).parent.parent / "emulator"
 RUNTIME = ("fibers.cpp", "scheduler.cpp", "exchange.cpp", "memory.cpp", "races.cpp")
 BASIC = ("-std=gnu++17", "-shared", "-fPIC", "-fno-gnu-unique", "-Wl,-Bsymbolic")
 # Nothing is contracted or vectorised: values are those of one operation after the other. -O0 takes
-# the least time to compile and to run together. The libraries of C++, which a kernel does not use,
-# take the linker as long as all else takes the compiler.
+# the least time to compile and to run together. To look for libraries of C++, which a kernel does
+# not use, takes a third of the time.
 KERNEL = (*BASIC, "-O0", "-ffp-contract=off", "-w", "-nostdlib")
 LIBRARIES = ("-lm", "-lgcc")
 # A call of memory.cpp before each access of memory; no shadow memory and no other runtime.
