@@ -358,7 +358,7 @@ def test_threads_free_each_others_arrays():
 
 
 FORKED = """
-import ctypes, os, threading
+import ctypes, os, signal, threading
 import engine, numpy as np
 from engine.backends.arena import OURS, arena, handler
 from engine.scan.c.compiler import compiled
@@ -390,6 +390,7 @@ try:
     for _ in range(40):
         child = os.fork()
         if not child:
+            signal.alarm(20)  # where it waits for ever for the lock
             arrays = [np.full(size * 40 << 10, size, "u1") for size in range(1, 9)]
             right = all((a == i + 1).all() for i, a in enumerate(arrays))
             del arrays
