@@ -382,7 +382,7 @@ def seconds(one: Graph, other: Graph) -> tuple[float, int]:
 
 
 @pytest.mark.parametrize("n", first(1, [3_000, 10_000]))
-def test_ten_thousand_nodes_take_about_a_second(n):
+def test_differences_of_long_graphs_take_about_a_second(n):
     rng = np.random.default_rng(1)
     plain, mixed = chain(n), program(mixed_steps(rng, n))
     cases = [

@@ -194,9 +194,9 @@ def imported_unasked() -> set[str]:
     return set(done.stdout.split())
 
 
-def test_nothing_imports_cupy_or_pictures_unasked():
+def test_nothing_imports_cupy_pictures_or_bars_unasked():
     assert {"engine", "rnn"} <= imported_unasked()
-    assert not {"cupy", "viz", "graphviz", "matplotlib"} & imported_unasked()
+    assert not {"cupy", "viz", "graphviz", "matplotlib", "tqdm"} & imported_unasked()
 
 
 def test_nothing_imports_networkx_before_a_graph_is_asked_for():
